@@ -1,0 +1,95 @@
+//! One try to open a watch and to read the set it begins with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::time::timeout;
+
+use super::compare;
+use crate::{Change, Changes, Error, Registry, Service, ServiceName};
+
+/// A watch, and the set it began with.
+pub(super) struct Opened {
+    pub(super) set: Vec<Service>,
+    pub(super) changes: Changes,
+}
+
+/// What to make of a set without a node.
+#[derive(Clone, Copy)]
+pub(super) enum Empty {
+    Believe,
+    /// Nodes were known until now: look a second time.
+    Confirm,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the watch of {service} gave no first set within {limit:?}")]
+struct NoAnswer {
+    service: ServiceName,
+    limit: Duration,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the watch of {service} did not begin with the whole set")]
+struct NoReset {
+    service: ServiceName,
+}
+
+pub(super) async fn open(
+    registry: Arc<dyn Registry>,
+    service: ServiceName,
+    empty: Empty,
+    limit: Duration,
+) -> Result<Opened, Error> {
+    match timeout(limit, read(&*registry, &service, empty)).await {
+        Ok(result) => result,
+        Err(_) => Err(Error::unavailable(
+            registry.name(),
+            NoAnswer { service, limit },
+        )),
+    }
+}
+
+async fn read(
+    registry: &dyn Registry,
+    service: &ServiceName,
+    empty: Empty,
+) -> Result<Opened, Error> {
+    let opened = begin(registry, service).await?;
+    match empty {
+        Empty::Confirm if compare::nodes(&opened.set) == 0 => begin(registry, service).await,
+        _ => Ok(opened),
+    }
+}
+
+async fn begin(registry: &dyn Registry, service: &ServiceName) -> Result<Opened, Error> {
+    let mut changes = registry.watch(service).await?;
+    match changes.next().await {
+        Some(Ok(reset @ Change::Reset(_))) => Ok(Opened {
+            set: folded(reset),
+            changes,
+        }),
+        Some(Ok(_)) => Err(Error::unavailable(
+            registry.name(),
+            NoReset {
+                service: service.clone(),
+            },
+        )),
+        Some(Err(error)) => Err(error),
+        None => Err(ended(registry, service)),
+    }
+}
+
+fn folded(reset: Change) -> Vec<Service> {
+    let mut set = Vec::new();
+    reset.apply(&mut set);
+    set
+}
+
+pub(super) fn ended(registry: &dyn Registry, service: &ServiceName) -> Error {
+    Error::WatchEnded {
+        registry: registry.name().to_owned(),
+        service: service.clone(),
+    }
+}

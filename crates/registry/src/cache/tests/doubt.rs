@@ -1,0 +1,150 @@
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_first_set_that_is_empty_is_believed_at_once() {
+    let registry = Scripted::new([says([nothing()])]);
+    let mut changes = watch(&without_resync(&registry)).await;
+    assert_eq!(change(&mut changes).await, nothing());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_set_after_a_failure_is_believed_when_it_is_read_twice() {
+    let script = [
+        ends_after(reset(&["a"]), SECOND),
+        says([nothing()]),
+        says([nothing()]),
+    ];
+    let registry = Scripted::new(script);
+    let mut changes = watch(&without_resync(&registry)).await;
+    change(&mut changes).await;
+    failure(&mut changes).await;
+    assert_eq!(change(&mut changes).await, nothing());
+    assert_eq!(waits(&registry)[1], 0, "the second look is taken at once");
+    assert_eq!(registry.open(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_set_that_the_second_look_does_not_confirm_is_not_passed_on() {
+    let script = [
+        ends_after(reset(&["a"]), SECOND),
+        says([nothing()]),
+        says([reset(&["b"])]),
+    ];
+    let registry = Scripted::new(script);
+    let mut changes = watch(&without_resync(&registry)).await;
+    change(&mut changes).await;
+    failure(&mut changes).await;
+    assert_eq!(change(&mut changes).await, reset(&["b"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_look_that_fails_is_a_failure_and_no_empty_set() {
+    let script = [
+        ends_after(reset(&["a"]), SECOND),
+        says([nothing()]),
+        Fail("down"),
+        says([nothing()]),
+        says([reset(&["a"])]),
+    ];
+    let registry = Scripted::new(script);
+    let mut changes = watch(&without_resync(&registry)).await;
+    change(&mut changes).await;
+    failure(&mut changes).await;
+    assert_eq!(failure(&mut changes).await, "down");
+    assert_eq!(change(&mut changes).await, reset(&["a"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resync_that_finds_nothing_looks_twice() {
+    let script = [
+        says([reset(&["a"])]),
+        says([nothing()]),
+        says([reset(&["a"])]),
+        says([nothing()]),
+    ];
+    let registry = Scripted::new(script.into_iter().chain([says([nothing()])]));
+    let mut changes = watch(&cache(&registry)).await;
+    change(&mut changes).await;
+    assert!(
+        is_silent_for(&mut changes, SECOND * 100).await,
+        "the first resync confirmed the node"
+    );
+    assert_eq!(change(&mut changes).await, nothing());
+    assert_eq!(registry.watched().len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_without_nodes_is_as_empty_as_no_version() {
+    let down = || says([Change::Reset(vec![greeter(&[])])]);
+    let registry = Scripted::new([ends_after(reset(&["a"]), SECOND), down(), down()]);
+    let mut changes = watch(&without_resync(&registry)).await;
+    change(&mut changes).await;
+    failure(&mut changes).await;
+    assert_eq!(
+        change(&mut changes).await,
+        Change::Reset(vec![greeter(&[])])
+    );
+    assert_eq!(registry.watched().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn deleted_nodes_are_gone_at_once_and_their_absence_is_no_longer_doubted() {
+    let registry = Scripted::new([says([reset(&["a"]), delete("a")]), says([nothing()])]);
+    let mut changes = watch(&cache(&registry)).await;
+    change(&mut changes).await;
+    assert_eq!(change(&mut changes).await, delete("a"));
+    assert!(is_silent_for(&mut changes, SECOND * 68).await);
+    assert_eq!(registry.watched().len(), 2, "one look is enough");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_set_in_the_middle_of_a_watch_is_looked_at_again() {
+    let script = [
+        says([reset(&["a"]), nothing(), put("b")]),
+        says([reset(&["a"]), put("c")]),
+    ];
+    let registry = Scripted::new(script);
+    let mut changes = watch(&without_resync(&registry)).await;
+    change(&mut changes).await;
+    assert_eq!(
+        change(&mut changes).await,
+        put("c"),
+        "the second look found what was known"
+    );
+    assert_eq!(registry.open(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_set_in_the_middle_of_a_watch_is_passed_on_when_confirmed() {
+    let registry = Scripted::new([
+        says([reset(&["a"]), nothing()]),
+        says([nothing(), put("b")]),
+    ]);
+    let mut changes = watch(&without_resync(&registry)).await;
+    change(&mut changes).await;
+    assert_eq!(change(&mut changes).await, nothing());
+    assert_eq!(change(&mut changes).await, put("b"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_always_begins_with_old_nodes_is_believed_the_second_time() {
+    let always = || says([reset(&["a"]), nothing()]);
+    let registry = Scripted::new([always(), always()]);
+    let mut changes = watch(&without_resync(&registry)).await;
+    change(&mut changes).await;
+    assert_eq!(change(&mut changes).await, nothing());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_set_is_doubted_each_time_that_nodes_were_heard_of_in_between() {
+    let script = [
+        says([reset(&["a"]), nothing()]),
+        says([reset(&["a"]), put("b"), nothing()]),
+        says([reset(&["a", "b"]), put("c")]),
+    ];
+    let registry = Scripted::new(script);
+    let mut changes = watch(&without_resync(&registry)).await;
+    for expected in [reset(&["a"]), put("b"), put("c")] {
+        assert_eq!(change(&mut changes).await, expected);
+    }
+}

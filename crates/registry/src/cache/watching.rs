@@ -1,0 +1,216 @@
+//! One watch that never ends.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_core::Stream;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::backoff::spread;
+use super::opening::{Empty, Opened, ended, open};
+use super::status::Reporter;
+use super::{CacheOptions, compare};
+use crate::{BoxFuture, Change, Changes, Error, Registry, Service, ServiceName};
+
+const RESYNC_JITTER: f64 = 0.1;
+
+/// Reads from `current`; opens another beside it when the clock says so. At every moment it reads, opens or
+/// waits for the clock, often two of them at once.
+pub(super) struct Watching {
+    registry: Arc<dyn Registry>,
+    service: ServiceName,
+    options: CacheOptions,
+    reporter: Reporter,
+    /// What the reader has folded so far; none before the first set.
+    known: Option<Vec<Service>>,
+    current: Option<Changes>,
+    opening: Option<BoxFuture<'static, Result<Opened, Error>>>,
+    /// When to open next; none while an opening is under way.
+    clock: Option<Pin<Box<Sleep>>>,
+    /// Since when nothing has failed.
+    good_since: Option<Instant>,
+    failures: u32,
+    /// The last thing the registry said was a set without a node, which we did not believe yet.
+    doubted: bool,
+}
+
+type Item = Result<Change, Error>;
+
+impl Watching {
+    pub(super) fn new(
+        registry: Arc<dyn Registry>,
+        service: ServiceName,
+        options: CacheOptions,
+        reporter: Reporter,
+    ) -> Self {
+        let mut watching = Self {
+            registry,
+            service,
+            options,
+            reporter,
+            known: None,
+            current: None,
+            opening: None,
+            clock: None,
+            good_since: None,
+            failures: 0,
+            doubted: false,
+        };
+        watching.open(Empty::Believe);
+        watching
+    }
+
+    fn open(&mut self, empty: Empty) {
+        let (registry, service) = (self.registry.clone(), self.service.clone());
+        self.opening = Some(Box::pin(open(
+            registry,
+            service,
+            empty,
+            self.options.timeout,
+        )));
+        self.clock = None;
+    }
+
+    fn open_again(&mut self) {
+        self.doubted = false;
+        self.open(if self.has_nodes() {
+            Empty::Confirm
+        } else {
+            Empty::Believe
+        });
+    }
+
+    fn has_nodes(&self) -> bool {
+        self.known
+            .as_ref()
+            .is_some_and(|set| compare::nodes(set) > 0)
+    }
+
+    /// Takes over the new watch; the reader hears of its set if it is news, or the first after a failure.
+    fn opened(&mut self, Opened { set, changes }: Opened) -> Option<Item> {
+        let recovered = self.good_since.is_none();
+        let news = recovered
+            || self
+                .known
+                .as_ref()
+                .is_none_or(|known| !compare::same(known, &set));
+        self.reporter.confirm(&set);
+        self.current = Some(changes);
+        self.good_since.get_or_insert_with(Instant::now);
+        self.clock = self.resync();
+        news.then(|| Ok(Change::Reset(self.known.insert(set).clone())))
+    }
+
+    fn resync(&self) -> Option<Pin<Box<Sleep>>> {
+        let resync = self.options.resync;
+        (!resync.is_zero()).then(|| wait(spread(resync, RESYNC_JITTER, fastrand::f64())))
+    }
+
+    fn pass(&mut self, change: Change) -> Option<Item> {
+        if self.is_doubtful(&change) {
+            self.doubt();
+            return None;
+        }
+        self.doubted = false;
+        let known = self.known.get_or_insert_default();
+        change.clone().apply(known);
+        self.reporter.confirm(known);
+        Some(Ok(change))
+    }
+
+    fn is_doubtful(&self, change: &Change) -> bool {
+        let is_empty = matches!(change, Change::Reset(set) if compare::nodes(set) == 0);
+        is_empty && self.has_nodes() && !self.doubted
+    }
+
+    /// Nothing that follows on an empty set may be folded into the one we keep, so this watch is done with.
+    fn doubt(&mut self) {
+        self.current = None;
+        self.doubted = true;
+        if self.opening.is_none() {
+            self.open(Empty::Believe); // this is the second look already
+        }
+    }
+
+    fn fail(&mut self, error: Error) -> Item {
+        self.reporter.fail(&error);
+        let lasted = self
+            .good_since
+            .take()
+            .is_some_and(|since| since.elapsed() >= self.options.backoff.cap);
+        self.failures = if lasted { 0 } else { self.failures };
+        if self.opening.is_none() {
+            self.clock = Some(wait(
+                self.options.backoff.after(self.failures, fastrand::f64()),
+            ));
+            self.failures = self.failures.saturating_add(1);
+        }
+        Err(error)
+    }
+
+    fn poll_opening(&mut self, cx: &mut Context<'_>) -> Poll<Option<Item>> {
+        let Some(opening) = &mut self.opening else {
+            return Poll::Pending;
+        };
+        let result = ready!(opening.as_mut().poll(cx));
+        self.opening = None;
+        Poll::Ready(match result {
+            Ok(opened) => self.opened(opened),
+            Err(error) => Some(self.fail(error)),
+        })
+    }
+
+    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<Option<Item>> {
+        let Some(clock) = &mut self.clock else {
+            return Poll::Pending;
+        };
+        ready!(clock.as_mut().poll(cx));
+        self.open_again();
+        Poll::Ready(None)
+    }
+
+    fn poll_current(&mut self, cx: &mut Context<'_>) -> Poll<Option<Item>> {
+        let Some(current) = &mut self.current else {
+            return Poll::Pending;
+        };
+        let item = ready!(current.as_mut().poll_next(cx));
+        if let Some(Ok(change)) = item {
+            return Poll::Ready(self.pass(change));
+        }
+        self.current = None;
+        let error = item
+            .and_then(Result::err)
+            .unwrap_or_else(|| ended(&*self.registry, &self.service));
+        Poll::Ready(Some(self.fail(error)))
+    }
+
+    /// One step: something for the reader, or `None` if only we have moved.
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Option<Item>> {
+        // The clock before the watch: a registry that never stops talking must not put off the resync.
+        if let Poll::Ready(step) = self.poll_opening(cx) {
+            return Poll::Ready(step);
+        }
+        if let Poll::Ready(step) = self.poll_clock(cx) {
+            return Poll::Ready(step);
+        }
+        self.poll_current(cx)
+    }
+}
+
+fn wait(duration: Duration) -> Pin<Box<Sleep>> {
+    Box::pin(sleep(duration))
+}
+
+impl Stream for Watching {
+    type Item = Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(item) = ready!(self.poll_step(cx)) {
+                return Poll::Ready(Some(item));
+            }
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! What a registry stores: go-micro's `Service`, `Node`, `Endpoint` and `Value` (`registry/registry.go`).
+//!
+//! The JSON is go-micro v2's: its field order, nothing omitted, an empty metadata map and an absent value as
+//! `null`. Reading goes by key, in any order (v4.10.2 and later write another one), takes `null` for every
+//! field, fills in what is missing and passes over what is unknown.
+
+mod address;
+mod endpoint;
+mod json;
+mod node;
+mod service;
+
+use std::collections::BTreeMap;
+
+pub use address::InvalidAddress;
+pub use endpoint::{Endpoint, Value};
+pub use node::Node;
+pub use service::Service;
+
+/// What a service, a node or an endpoint says of itself, such as `"protocol": "grpc"`.
+pub type Metadata = BTreeMap<String, String>;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,61 @@
+//! One process of a service.
+
+use serde::{Deserialize, Serialize};
+
+use super::{InvalidAddress, Metadata, address, json};
+
+/// One process of a service: where it listens and what it says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Node {
+    /// Unique within a version of a service. go-micro uses `<service name>-<uuid>`.
+    #[serde(deserialize_with = "json::text")]
+    pub id: String,
+    /// `host:port`, an IPv6 host in brackets; see [`check_address`](Self::check_address).
+    #[serde(deserialize_with = "json::text")]
+    pub address: String,
+    /// What the node says of itself. A go-micro gRPC server sets `protocol`, `transport`, `server`, `broker`
+    /// and `registry` (`server/grpc/grpc.go`).
+    #[serde(with = "json::map")]
+    pub metadata: Metadata,
+}
+
+impl Node {
+    /// A node without metadata.
+    pub fn new(id: impl Into<String>, address: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            address: address.into(),
+            metadata: Metadata::new(),
+        }
+    }
+
+    /// Sets one metadata entry.
+    #[must_use]
+    pub fn with_metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.metadata.insert(key.into(), value.into());
+        self
+    }
+
+    /// Whether the address can be dialled: `host:port` or `[v6]:port`, with a port of 1 to 65535.
+    ///
+    /// A registry on the network may hold anything. Who reads one calls this, leaves out the nodes that fail,
+    /// and keeps the others.
+    ///
+    /// # Errors
+    /// [`InvalidAddress`] names the node and says what the address lacks.
+    ///
+    /// ```
+    /// use tower_micro_registry::Node;
+    ///
+    /// assert!(Node::new("a", "[::1]:8080").check_address().is_ok());
+    /// let error = Node::new("a", "10.0.0.7").check_address().unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     r#"node "a" has the address "10.0.0.7", which has no port; write host:port, as in 10.0.0.7:8080"#,
+    /// );
+    /// ```
+    pub fn check_address(&self) -> Result<(), InvalidAddress> {
+        address::check(&self.address).map_err(|flaw| InvalidAddress::new(self, flaw))
+    }
+}
