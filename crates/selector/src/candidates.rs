@@ -1,0 +1,114 @@
+//! The nodes a [`Strategy`](crate::Strategy) chooses from: a frozen list, with what was worked out
+//! beforehand.
+//!
+//! It is a slice of `Arc<Candidate>`s by [`Deref`]. A registry selector makes one per change of the
+//! registry, not one per call, so what is worth computing once stands here: the running sum of the
+//! weights, and the [cursor](Candidates::cursor) of strategies that go round across calls. A clone
+//! costs one reference count.
+//!
+//! # Example
+//!
+//! ```
+//! use tower_micro_selector::{Candidate, Candidates};
+//!
+//! let candidates = Candidates::new(vec![Candidate::at("10.0.0.1:1"), Candidate::at("10.0.0.2:1")]);
+//! assert_eq!(candidates.len(), 2);
+//! assert_eq!(candidates[1].address, "10.0.0.2:1");
+//! assert_eq!(candidates.cumulative_weights(), None, "they are equal");
+//! ```
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use crate::Candidate;
+
+/// A frozen list of candidates. See the [module docs](self) for an example.
+#[derive(Clone, Debug, Default)]
+pub struct Candidates(Arc<Frozen>);
+
+#[derive(Debug, Default)]
+struct Frozen {
+    list: Vec<Arc<Candidate>>,
+    cumulative: Option<Box<[u64]>>,
+    cursor: Option<Arc<AtomicUsize>>,
+}
+
+impl Candidates {
+    /// The candidates of `list`, in that order. Looks at each weight once.
+    #[must_use]
+    pub fn new(list: Vec<Arc<Candidate>>) -> Self {
+        let cumulative = differ(&list).then(|| cumulative(&list));
+        Self(Arc::new(Frozen {
+            list,
+            cumulative,
+            cursor: None,
+        }))
+    }
+
+    /// As [`new`](Self::new), for a list whose strategies go on where `cursor` stands.
+    #[must_use]
+    pub fn with_cursor(list: Vec<Arc<Candidate>>, cursor: Arc<AtomicUsize>) -> Self {
+        let cumulative = differ(&list).then(|| cumulative(&list));
+        Self(Arc::new(Frozen {
+            list,
+            cumulative,
+            cursor: Some(cursor),
+        }))
+    }
+
+    /// Those at `indices` alone. They weigh what they weighed in the whole: where the others had
+    /// all the weight, these have none.
+    pub(crate) fn only(&self, indices: &[usize]) -> Self {
+        let list: Vec<_> = indices
+            .iter()
+            .map(|&index| Arc::clone(&self[index]))
+            .collect();
+        let cumulative = self.0.cumulative.is_some().then(|| cumulative(&list));
+        Self(Arc::new(Frozen {
+            list,
+            cumulative,
+            cursor: None,
+        }))
+    }
+
+    /// The list, if nobody else has it any more.
+    pub(crate) fn into_unshared(self) -> Option<Vec<Arc<Candidate>>> {
+        Arc::into_inner(self.0).map(|frozen| frozen.list)
+    }
+
+    /// `sums[i]` is the weight of the candidates up to and with `i`; `None` when all weigh the same
+    /// (zero included).
+    #[must_use]
+    pub fn cumulative_weights(&self) -> Option<&[u64]> {
+        self.0.cumulative.as_deref()
+    }
+
+    /// A counter that outlives this list: all lists of one service, one after the other, have the
+    /// same. `None` for a list made for a single call.
+    #[must_use]
+    pub fn cursor(&self) -> Option<&AtomicUsize> {
+        self.0.cursor.as_deref()
+    }
+}
+
+impl Deref for Candidates {
+    type Target = [Arc<Candidate>];
+
+    fn deref(&self) -> &[Arc<Candidate>] {
+        &self.0.list
+    }
+}
+
+fn differ(list: &[Arc<Candidate>]) -> bool {
+    list.windows(2)
+        .any(|pair| pair[0].weight() != pair[1].weight())
+}
+
+fn cumulative(list: &[Arc<Candidate>]) -> Box<[u64]> {
+    let sum = |sum: &mut u64, candidate: &Arc<Candidate>| {
+        *sum += u64::from(candidate.weight());
+        Some(*sum)
+    };
+    list.iter().scan(0, sum).collect()
+}

@@ -1,0 +1,132 @@
+//! The choosing hand of one call: made by one `select`, asked once per attempt.
+//!
+//! It is what go-micro v2 calls `Next` (`selector/selector.go`): the nodes are frozen when it is
+//! made; what the registry says later touches the next call, not this one. It may be asked from two
+//! attempts at once.
+//!
+//! # Example
+//!
+//! ```
+//! use std::sync::Arc;
+//! use tower_micro_selector::{Candidate, Picker, RoundRobin};
+//!
+//! let nodes = vec![Candidate::at("10.0.0.1:1"), Candidate::at("10.0.0.2:1")];
+//! let picker = Picker::one_of(nodes, Arc::new(RoundRobin), false);
+//! let (first, second) = (picker.next()?, picker.next()?);
+//! assert_ne!(first.address, second.address);
+//! # Ok::<(), tower_micro_selector::SelectError>(())
+//! ```
+
+mod choice;
+mod one_of;
+mod tried;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::{Candidate, Candidates, SelectError, SelectOptions, Strategy};
+pub(crate) use choice::{Choice, Choices};
+use one_of::OneOf;
+
+/// Names the node of the next attempt. Implemented for closures.
+pub trait Next: Send + Sync {
+    /// The node of the next attempt.
+    ///
+    /// # Errors
+    ///
+    /// [`SelectError::NoneAvailable`] when there is no node to choose from; whatever a picker of
+    /// your own says.
+    fn next(&self) -> Result<Arc<Candidate>, SelectError>;
+
+    /// Whether [`next`](Self::next) would name a node that it has not named before.
+    ///
+    /// A retry that goes to another node need not wait first. `false` where nobody keeps count.
+    fn has_untried(&self) -> bool {
+        false
+    }
+}
+
+impl<F> Next for F
+where
+    F: Fn() -> Result<Arc<Candidate>, SelectError> + Send + Sync,
+{
+    fn next(&self) -> Result<Arc<Candidate>, SelectError> {
+        self()
+    }
+}
+
+/// Chooses the nodes of one call. Clones share what was tried. See the [module docs](self) for an
+/// example.
+#[derive(Clone)]
+pub struct Picker(Arc<dyn Next>);
+
+impl Picker {
+    /// A picker that asks `next`.
+    #[must_use]
+    pub fn new(next: impl Next + 'static) -> Self {
+        Self(Arc::new(next))
+    }
+
+    /// The same node for every attempt.
+    #[must_use]
+    pub fn fixed(candidate: Arc<Candidate>) -> Self {
+        Self::new(move || Ok(Arc::clone(&candidate)))
+    }
+
+    /// What `strategy` chooses from `candidates`.
+    ///
+    /// With `avoid_tried`, a node that was handed out is not handed out again while there are
+    /// others: when the strategy names one, it is asked again over those that are left.
+    #[must_use]
+    pub fn one_of(
+        candidates: Vec<Arc<Candidate>>,
+        strategy: Arc<dyn Strategy>,
+        avoid_tried: bool,
+    ) -> Self {
+        let options = SelectOptions {
+            avoid_tried,
+            ..SelectOptions::default()
+        };
+        Self::among(Candidates::new(candidates), strategy, &options)
+    }
+
+    /// What `options.strategy`, or else `strategy`, chooses from `candidates`: for selectors that
+    /// keep a list across calls. Follows `avoid_tried` (see [`one_of`](Self::one_of)) and
+    /// `hash_key` too; the filters are the selector's.
+    #[must_use]
+    pub fn among(
+        candidates: Candidates,
+        strategy: Arc<dyn Strategy>,
+        options: &SelectOptions,
+    ) -> Self {
+        Self::of(Choice::new(candidates, strategy), options)
+    }
+
+    pub(crate) fn of(choice: Arc<Choice>, options: &SelectOptions) -> Self {
+        Self(Arc::new(OneOf::new(choice, options)))
+    }
+
+    /// The node of the next attempt.
+    ///
+    /// # Errors
+    ///
+    /// See [`Next::next`].
+    pub fn next(&self) -> Result<Arc<Candidate>, SelectError> {
+        self.0.next()
+    }
+
+    /// Whether the next attempt can go to a node that was not tried. See [`Next::has_untried`].
+    #[must_use]
+    pub fn has_untried(&self) -> bool {
+        self.0.has_untried()
+    }
+}
+
+impl fmt::Debug for Picker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Picker").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

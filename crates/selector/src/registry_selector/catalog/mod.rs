@@ -1,0 +1,253 @@
+use std::collections::HashMap;
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use tower_micro_registry::{Change, Node, Service};
+
+use super::snapshot::{self, Snapshot};
+use crate::strategy::anywhere;
+use crate::{Candidate, Candidates, Strategy};
+
+/// What the registry said of one service, kept so that one more word costs no more than that word.
+///
+/// Holds what [`Change::apply`] would make of the same changes, in another order: a node keeps its
+/// place while others come and go, so that those who go round do not lose theirs.
+#[derive(Debug)]
+pub(super) struct Catalog {
+    parts: Vec<Part>,
+    strategy: Arc<dyn Strategy>,
+    cursor: Arc<AtomicUsize>,
+    /// What was published last, and what before that.
+    published: [Candidates; 2],
+}
+
+impl Catalog {
+    pub(super) fn new(strategy: Arc<dyn Strategy>) -> Self {
+        let (parts, published) = (Vec::new(), Default::default());
+        Self {
+            parts,
+            strategy,
+            cursor: Arc::new(anywhere()),
+            published,
+        }
+    }
+
+    /// Makes the change. Whether anything is different now.
+    pub(super) fn apply(&mut self, change: Change) -> bool {
+        match change {
+            Change::Put(service) => self.put(service),
+            Change::Delete(service) => self.delete(&service),
+            Change::Reset(services) => self.reset(services),
+            // A kind of change that is not known here: nothing can be told from it.
+            _ => false,
+        }
+    }
+
+    fn put(&mut self, service: Service) -> bool {
+        if service.nodes.is_empty() {
+            return false;
+        }
+        match self.parts.iter_mut().find(|part| part.is_of(&service)) {
+            Some(part) => part.put(service),
+            None => {
+                self.parts.push(Part::new(service, None));
+                true
+            }
+        }
+    }
+
+    fn delete(&mut self, gone: &Service) -> bool {
+        let before = self.parts.len();
+        if gone.nodes.is_empty() {
+            self.parts.retain(|part| part.service.name != gone.name);
+            return self.parts.len() != before;
+        }
+        let Some(part) = self.parts.iter_mut().find(|part| part.is_of(gone)) else {
+            return false;
+        };
+        let forgot = gone
+            .nodes
+            .iter()
+            .filter(|node| part.forget(&node.id))
+            .count();
+        self.parts
+            .retain(|part| !part.is_of(gone) || !part.places.is_empty());
+        forgot > 0 || self.parts.len() != before
+    }
+
+    fn reset(&mut self, services: Vec<Service>) -> bool {
+        let before = mem::take(&mut self.parts);
+        let mut each_version_once = Vec::new();
+        Change::Reset(services).apply(&mut each_version_once);
+        for service in each_version_once {
+            let known = before.iter().find(|part| part.is_of(&service));
+            self.parts.push(Part::new(service, known));
+        }
+        let same = self
+            .parts
+            .iter()
+            .zip(&before)
+            .all(|(new, old)| new.is_same_as(old));
+        !same || self.parts.len() != before.len()
+    }
+
+    /// What is known now, to be published.
+    pub(super) fn snapshot(&mut self) -> Snapshot {
+        let candidates = Candidates::with_cursor(self.list(), Arc::clone(&self.cursor));
+        self.published = [candidates.clone(), mem::take(&mut self.published[0])];
+        let skipped = self.parts.iter().map(Part::skipped).sum();
+        Snapshot::new(
+            &candidates,
+            self.views(),
+            skipped,
+            Arc::clone(&self.strategy),
+        )
+    }
+
+    /// All candidates. Counting the references of ten thousand takes longer than anything else
+    /// here, so the list from the time before last is written over, if no call has it any more:
+    /// most of it is right already.
+    fn list(&mut self) -> Vec<Arc<Candidate>> {
+        let mut list = mem::take(&mut self.published[1])
+            .into_unshared()
+            .unwrap_or_default();
+        list.truncate(self.parts.iter().map(|part| part.nodes.len()).sum());
+        for (place, candidate) in self.parts.iter().flat_map(|part| &part.nodes).enumerate() {
+            match list.get_mut(place) {
+                Some(known) if Arc::ptr_eq(known, candidate) => {}
+                Some(known) => *known = Arc::clone(candidate),
+                None => list.push(Arc::clone(candidate)),
+            }
+        }
+        list
+    }
+
+    fn views(&self) -> Vec<snapshot::Part> {
+        let mut start = 0;
+        let part = |part: &Part| {
+            let nodes = start..start + part.nodes.len();
+            start = nodes.end;
+            snapshot::Part {
+                service: Arc::clone(&part.service),
+                nodes,
+            }
+        };
+        self.parts.iter().map(part).collect()
+    }
+}
+
+/// One version of the service.
+#[derive(Debug)]
+struct Part {
+    /// Without its nodes.
+    service: Arc<Service>,
+    version: Arc<str>,
+    nodes: Vec<Arc<Candidate>>,
+    /// Where in `nodes` an id stands. `None`: nowhere, since its address has no form.
+    places: HashMap<String, Option<usize>>,
+}
+
+impl Part {
+    /// A version that comes with all its nodes; those that were known `before` stay who they were.
+    fn new(mut service: Service, before: Option<&Self>) -> Self {
+        let nodes = mem::take(&mut service.nodes);
+        let version = service.version.as_str().into();
+        let mut part = Self {
+            service: service.into(),
+            version,
+            nodes: Vec::new(),
+            places: HashMap::new(),
+        };
+        for node in nodes {
+            part.learn(node, before);
+        }
+        part
+    }
+
+    fn is_of(&self, service: &Service) -> bool {
+        *self.version == *service.version && self.service.name == service.name
+    }
+
+    fn is_same_as(&self, other: &Self) -> bool {
+        let same = |(one, another)| Arc::ptr_eq(one, another);
+        self.service == other.service
+            && self.places.len() == other.places.len()
+            && self.nodes.len() == other.nodes.len()
+            && self.nodes.iter().zip(&other.nodes).all(same)
+    }
+
+    fn put(&mut self, mut service: Service) -> bool {
+        let nodes = mem::take(&mut service.nodes);
+        let mut changed = *self.service != service;
+        if changed {
+            self.service = Arc::new(service);
+        }
+        for node in nodes {
+            changed |= self.learn(node, None);
+        }
+        changed
+    }
+
+    fn learn(&mut self, node: Node, before: Option<&Self>) -> bool {
+        if node.check_address().is_err() {
+            return self.skip(node.id);
+        }
+        match self.place(&node.id) {
+            Some(place) => self.renew(place, node),
+            None => self.add(match before.and_then(|before| before.candidate(&node.id)) {
+                Some(known) => known.announced_as(node),
+                None => Candidate::with_version(node, Arc::clone(&self.version)),
+            }),
+        }
+    }
+
+    fn place(&self, id: &str) -> Option<usize> {
+        self.places.get(id).copied().flatten()
+    }
+
+    fn candidate(&self, id: &str) -> Option<&Arc<Candidate>> {
+        self.place(id).map(|place| &self.nodes[place])
+    }
+
+    fn renew(&mut self, place: usize, node: Node) -> bool {
+        let new = self.nodes[place].announced_as(node);
+        let old = mem::replace(&mut self.nodes[place], new);
+        !Arc::ptr_eq(&old, &self.nodes[place])
+    }
+
+    fn add(&mut self, candidate: Arc<Candidate>) -> bool {
+        self.places
+            .insert(candidate.id.clone(), Some(self.nodes.len()));
+        self.nodes.push(candidate);
+        true
+    }
+
+    fn skip(&mut self, id: String) -> bool {
+        let known = self.places.get(&id).copied();
+        self.forget(&id);
+        self.places.insert(id, None);
+        known != Some(None)
+    }
+
+    /// The last node takes the place of the one that goes: only one place changes.
+    fn forget(&mut self, id: &str) -> bool {
+        let Some(known) = self.places.remove(id) else {
+            return false;
+        };
+        if let Some(place) = known {
+            self.nodes.swap_remove(place);
+            if let Some(moved) = self.nodes.get(place) {
+                self.places.insert(moved.id.clone(), Some(place));
+            }
+        }
+        true
+    }
+
+    fn skipped(&self) -> usize {
+        self.places.len() - self.nodes.len()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+use std::mem;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use tower_micro_registry::{Change, Changes, Error, Registry, ServiceName};
+
+use super::catalog::Catalog;
+use super::set::Set;
+use crate::{SelectError, Strategy};
+
+/// Changes that lie ready together are published together, up to this many.
+const BURST: usize = 64;
+
+/// Follows what `registry` says of `service`, until it has no more to say.
+pub(super) async fn watch(
+    registry: Arc<dyn Registry>,
+    service: ServiceName,
+    mut publisher: Publisher,
+) {
+    match registry.watch(&service).await {
+        Ok(changes) => publisher.follow(changes).await,
+        Err(error) => publisher.hear(Err(error)),
+    }
+    let registry = registry.name().to_owned();
+    publisher.end(Error::WatchEnded { registry, service }.into());
+}
+
+/// The writing end of a [`Set`]. However the task ends, nobody waits for it any longer.
+pub(super) struct Publisher {
+    catalog: Catalog,
+    set: Arc<Set>,
+    news: News,
+}
+
+/// What was heard since the last publication: the more, the greater.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum News {
+    Nothing,
+    /// What is published already.
+    Confirmed,
+    Changed,
+}
+
+impl Publisher {
+    pub(super) fn new(set: &Arc<Set>, strategy: Arc<dyn Strategy>) -> Self {
+        let (set, catalog) = (Arc::clone(set), Catalog::new(strategy));
+        Self {
+            catalog,
+            set,
+            news: News::Nothing,
+        }
+    }
+
+    async fn follow(&mut self, changes: Changes) {
+        let mut bursts = changes.ready_chunks(BURST);
+        while let Some(burst) = bursts.next().await {
+            burst.into_iter().for_each(|word| self.hear(word));
+            self.publish();
+        }
+    }
+
+    fn hear(&mut self, word: Result<Change, Error>) {
+        match word {
+            Ok(change) => {
+                let changed = self.catalog.apply(change);
+                self.news = self.news.max(if changed {
+                    News::Changed
+                } else {
+                    News::Confirmed
+                });
+            }
+            Err(error) => {
+                self.publish();
+                self.set.fail(error.into());
+            }
+        }
+    }
+
+    fn publish(&mut self) {
+        match mem::replace(&mut self.news, News::Nothing) {
+            News::Nothing => {}
+            News::Confirmed if self.set.is_known() => self.set.confirm(),
+            News::Confirmed | News::Changed => self.set.publish(self.catalog.snapshot()),
+        }
+    }
+
+    /// The reason, unless the registry gave a better one before.
+    fn end(&self, reason: SelectError) {
+        self.set.end(self.set.trouble().unwrap_or(reason));
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.end(SelectError::other(
+            "the task that watched the registry was stopped",
+        ));
+    }
+}

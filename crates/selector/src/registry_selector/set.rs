@@ -1,0 +1,124 @@
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use event_listener::Event;
+
+use super::snapshot::Snapshot;
+use crate::{Picker, SelectError, SelectOptions, Selection};
+
+/// What is known of one service: written by its task, read by every call.
+#[derive(Default)]
+pub(super) struct Set {
+    state: ArcSwap<State>,
+    changed: Event,
+    trouble: ArcSwapOption<SelectError>,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    /// Nobody asks the registry.
+    #[default]
+    Unwatched,
+    /// The registry was asked, and has not answered.
+    Waiting,
+    /// It failed before it said anything; the task goes on.
+    Failing(SelectError),
+    /// The task ended before the registry said anything.
+    Over(SelectError),
+    /// It said this.
+    Known(Snapshot),
+}
+
+impl Set {
+    /// The answer to a call, as far as there is one; `None` if somebody must begin to watch first.
+    pub(super) fn select(self: &Arc<Self>, options: &SelectOptions) -> Option<Selection> {
+        match &**self.state.load() {
+            State::Known(snapshot) => Some(Selection::Ready(snapshot.select(options))),
+            State::Failing(error) => Some(Selection::Ready(Err(error.clone()))),
+            State::Waiting => Some(self.wait(options.clone())),
+            State::Unwatched | State::Over(_) => None,
+        }
+    }
+
+    /// The answer when there is one.
+    pub(super) fn wait(self: &Arc<Self>, options: SelectOptions) -> Selection {
+        let set = Arc::clone(self);
+        Selection::Pending(Box::pin(async move { set.settled(&options).await }))
+    }
+
+    async fn settled(&self, options: &SelectOptions) -> Result<Picker, SelectError> {
+        loop {
+            let changed = self.changed.listen();
+            match &**self.state.load() {
+                State::Known(snapshot) => return snapshot.select(options),
+                State::Failing(error) | State::Over(error) => return Err(error.clone()),
+                State::Unwatched | State::Waiting => {}
+            }
+            changed.await;
+        }
+    }
+
+    /// Somebody begins to watch.
+    pub(super) fn expect(&self) {
+        self.trouble.store(None);
+        self.enter(State::Waiting);
+    }
+
+    /// The registry said this.
+    pub(super) fn publish(&self, snapshot: Snapshot) {
+        self.trouble.store(None);
+        self.enter(State::Known(snapshot));
+    }
+
+    /// The registry said again what is known.
+    pub(super) fn confirm(&self) {
+        self.trouble.store(None);
+    }
+
+    /// The registry failed; the task goes on.
+    pub(super) fn fail(&self, error: SelectError) {
+        self.trouble.store(Some(Arc::new(error.clone())));
+        if !self.is_known() {
+            self.enter(State::Failing(error));
+        }
+    }
+
+    /// The task ends, or could not begin.
+    pub(super) fn end(&self, error: SelectError) {
+        self.trouble.store(Some(Arc::new(error.clone())));
+        if !self.is_known() {
+            self.enter(State::Over(error));
+        }
+    }
+
+    fn enter(&self, state: State) {
+        self.state.store(Arc::new(state));
+        self.changed.notify(usize::MAX);
+    }
+
+    pub(super) fn is_known(&self) -> bool {
+        matches!(**self.state.load(), State::Known(_))
+    }
+
+    /// Looks at what the registry said last, if it said anything.
+    pub(super) fn look<T>(&self, at: impl FnOnce(&Snapshot) -> T) -> Option<T> {
+        match &**self.state.load() {
+            State::Known(snapshot) => Some(at(snapshot)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn trouble(&self) -> Option<SelectError> {
+        self.trouble.load().as_deref().cloned()
+    }
+}
+
+impl fmt::Debug for Set {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Set")
+            .field("state", &self.state.load())
+            .field("trouble", &self.trouble())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,74 @@
+//! Which of the nodes in question an attempt goes to.
+//!
+//! | strategy | chooses | from |
+//! |---|---|---|
+//! | [`Random`] | any, the same again too | go-micro v2 `selector/strategy.go` |
+//! | [`RoundRobin`] | in order within one call, from a random start | go-micro v2 `selector/strategy.go` |
+//! | [`RoundRobinShared`] | in order across calls | go-micro plugins `wrapper/select/roundrobin` |
+//! | [`P2c`] | the less busy of two random ones | Mitzenmacher, "The Power of Two Choices" |
+//! | [`Weighted`] | any, by its weight | |
+//!
+//! # Example
+//!
+//! One of your own, which sends like to like (all callers must see the nodes in the same order):
+//!
+//! ```
+//! use tower_micro_selector::{Candidates, Strategy, Turn};
+//!
+//! #[derive(Debug)]
+//! struct Modulo;
+//!
+//! impl Strategy for Modulo {
+//!     fn pick(&self, nodes: &Candidates, turn: &Turn) -> Option<usize> {
+//!         let key = turn.hash_key.unwrap_or(turn.start);
+//!         key.wrapping_add(turn.number.into()).checked_rem(nodes.len() as u64).map(|index| index as usize)
+//!     }
+//!
+//!     fn name(&self) -> &'static str {
+//!         "modulo"
+//!     }
+//! }
+//! ```
+
+mod p2c;
+mod random;
+mod round_robin;
+mod weighted;
+
+pub use p2c::P2c;
+pub use random::Random;
+pub(crate) use round_robin::anywhere;
+pub use round_robin::{RoundRobin, RoundRobinShared};
+pub use weighted::Weighted;
+
+use std::fmt;
+
+use crate::Candidates;
+
+/// Chooses one of several nodes. See the [module docs](self) for an example.
+pub trait Strategy: fmt::Debug + Send + Sync {
+    /// The index in `nodes` of the node for this turn. `None`: none of them. An index out of range
+    /// counts as `None`.
+    ///
+    /// `nodes` may be a part of what it was the turn before: a call that avoids what it tried asks
+    /// over the rest.
+    fn pick(&self, nodes: &Candidates, turn: &Turn) -> Option<usize>;
+
+    /// A word for logs and for the printed stack.
+    fn name(&self) -> &'static str;
+}
+
+/// What a strategy may know of the attempt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// Which attempt of the call this is, from 0. Attempts that got no node need not count.
+    pub number: u32,
+    /// Random, and the same for all attempts of one call.
+    pub start: u64,
+    /// What [`SelectOptions::hash_key`](crate::SelectOptions::hash_key) says: calls of the same key
+    /// belong together.
+    pub hash_key: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests;

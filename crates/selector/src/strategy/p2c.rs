@@ -1,0 +1,43 @@
+use super::{Strategy, Turn};
+use crate::Candidates;
+
+/// The less busy of two random nodes: the one with fewer attempts of this client [in
+/// flight](crate::Candidate::in_flight).
+///
+/// Looking at two is nearly as good as looking at all, and clients that look at two do not all run
+/// to the same node (M. Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing";
+/// tower `balance::p2c`).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct P2c;
+
+impl Strategy for P2c {
+    fn pick(&self, nodes: &Candidates, _turn: &Turn) -> Option<usize> {
+        match nodes.len() {
+            0 => None,
+            1 => Some(0),
+            count => Some(less_busy(nodes, two_of(count))),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "p2c"
+    }
+}
+
+/// Two different numbers below `count`, in either order: so the first one wins a tie without a coin
+/// of its own. One random word makes both; the error of that is `count` in 2^32.
+fn two_of(count: usize) -> (usize, usize) {
+    let random = fastrand::u64(..);
+    let below = |word: u64, count: usize| ((word * count as u64) >> 32) as usize;
+    let first = below(random >> 32, count);
+    let second = below(random & u64::from(u32::MAX), count - 1);
+    (first, if second < first { second } else { second + 1 })
+}
+
+fn less_busy(nodes: &Candidates, (first, second): (usize, usize)) -> usize {
+    if nodes[second].in_flight() < nodes[first].in_flight() {
+        second
+    } else {
+        first
+    }
+}
