@@ -1,0 +1,129 @@
+//! What is added to an error on its way out: where, on which attempt, and what came before.
+
+use std::{error::Error as StdError, sync::Arc};
+
+use bytes::Bytes;
+use tonic::Status;
+use tower_micro_registry::ServiceName;
+use tower_micro_selector::Candidate;
+
+use super::{Disposition, Error, Inner, Kind};
+
+impl Error {
+    /// Adds the service.
+    #[must_use]
+    pub fn with_service(mut self, service: &ServiceName) -> Self {
+        if self.0.service.is_none() {
+            self.edit().service = Some(service.clone());
+            self.retell();
+        }
+        self
+    }
+
+    /// Adds the node, unless one is there: the innermost layer knows best.
+    #[must_use]
+    pub fn with_node(mut self, node: &Arc<Candidate>) -> Self {
+        if self.0.node.is_none() {
+            self.edit().node = Some(Arc::clone(node));
+            self.retell();
+        }
+        self
+    }
+
+    /// Adds how many attempts were made, and how the one before the last ended.
+    #[must_use]
+    pub fn with_attempts(mut self, attempts: u32, previous: Option<Self>) -> Self {
+        let inner = self.edit();
+        inner.attempts = attempts;
+        inner.previous = previous;
+        self.retell();
+        self
+    }
+
+    /// Replaces the disposition.
+    #[must_use]
+    pub fn with_disposition(mut self, disposition: Disposition) -> Self {
+        self.edit().disposition = disposition;
+        self
+    }
+
+    /// Adds what the caller can do about it.
+    #[must_use]
+    pub fn with_hint(mut self, hint: &'static str) -> Self {
+        self.edit().hint = Some(hint);
+        self.retell();
+        self
+    }
+
+    /// Adds the cause, which becomes the source of the status.
+    #[must_use]
+    pub fn caused_by(mut self, cause: Arc<dyn StdError + Send + Sync>) -> Self {
+        let inner = self.edit();
+        inner.status.set_source(Arc::clone(&cause));
+        inner.cause = Some(cause);
+        self
+    }
+
+    pub(super) fn edit(&mut self) -> &mut Inner {
+        Arc::make_mut(&mut self.0)
+    }
+
+    /// Writes the story into the message. What a node or a wrapper said is theirs and stays.
+    fn retell(&mut self) {
+        if matches!(self.kind(), Kind::Status | Kind::Other) {
+            return;
+        }
+        let message = self.story();
+        let inner = self.edit();
+        let mut status = Status::with_details_and_metadata(
+            inner.status.code(),
+            message,
+            Bytes::copy_from_slice(inner.status.details()),
+            std::mem::take(inner.status.metadata_mut()),
+        );
+        if let Some(cause) = &inner.cause {
+            status.set_source(Arc::clone(cause));
+        }
+        inner.status = status;
+    }
+
+    fn story(&self) -> String {
+        let mut story = self.text().to_owned();
+        let places = self.places();
+        if !places.is_empty() {
+            story = format!("{story} ({places})");
+        }
+        if let Some(previous) = self.previous() {
+            let (code, text) = (previous.code(), previous.text());
+            story = format!("{story}; the attempt before ended with {code:?}: {text}");
+        }
+        if let Some(hint) = self.0.hint {
+            story = format!("{story}; {hint}");
+        }
+        story
+    }
+
+    fn places(&self) -> String {
+        let service = self
+            .0
+            .service
+            .as_ref()
+            .map(|name| format!("service {name}"));
+        let node = self.node().map(|node| place_of(node));
+        let attempts = match self.attempts() {
+            0 => None,
+            1 => Some("1 attempt".to_owned()),
+            many => Some(format!("{many} attempts")),
+        };
+        let places: Vec<_> = [service, node, attempts].into_iter().flatten().collect();
+        places.join(", ")
+    }
+}
+
+fn place_of(node: &Candidate) -> String {
+    if node.id.is_empty() || node.id == node.address {
+        format!("node {}", node.address)
+    } else {
+        format!("node {} at {}", node.id, node.address)
+    }
+}

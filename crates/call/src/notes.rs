@@ -1,0 +1,212 @@
+//! What the layers of one call tell each other.
+//!
+//! Layers never name one another. They leave typed notes in the request's extensions, all in one entry, so that a call pays for one
+//! insertion. A note is admitted when one layer writes it and another reads it.
+//!
+//! | note | written by | read by |
+//! |---|---|---|
+//! | [`CallOptions`] | caller and client wrappers, then the options layer | every layer |
+//! | the time | options; select and retry after a wait | attempt timeout, metadata |
+//! | [`Deadline`] | options | select, deadline, attempt timeout, wrappers |
+//! | [`ServiceName`], [`Picker`] | select | retry, pick |
+//! | [`Attempt`] | retry; its time: attempt timeout | attempt timeout, wrappers; metadata |
+//! | [`Candidate`] | pick, a call wrapper | call wrappers, transport |
+
+use std::{sync::Arc, time::Duration};
+
+use http::Extensions;
+use tokio::time::Instant;
+use tower_micro_registry::ServiceName;
+use tower_micro_selector::{Candidate, Picker};
+
+use crate::{CallOptions, Error};
+
+/// The point in time at which a call ends, whatever it is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    at: Instant,
+    timeout: Duration,
+}
+
+impl Deadline {
+    /// `timeout` from `now`. A timeout too long for the clock is cut to 30 years.
+    #[inline]
+    pub fn after(timeout: Duration, now: Instant) -> Self {
+        const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+        let at = now.checked_add(timeout).unwrap_or_else(|| now + FAR);
+        Self { at, timeout }
+    }
+
+    /// At `at`, the timeout being what is left of it `now`.
+    #[inline]
+    pub fn at(at: Instant, now: Instant) -> Self {
+        let timeout = at.saturating_duration_since(now);
+        Self { at, timeout }
+    }
+
+    /// When the call ends.
+    #[inline]
+    pub const fn instant(&self) -> Instant {
+        self.at
+    }
+
+    /// The whole time the call was given. It stays the same over all attempts, as go-micro's `RequestTimeout` does.
+    #[inline]
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// What is left; zero when it has passed.
+    #[inline]
+    pub fn remaining(&self, now: Instant) -> Duration {
+        self.at.saturating_duration_since(now)
+    }
+
+    /// Whether nothing is left.
+    #[inline]
+    pub fn has_passed(&self, now: Instant) -> bool {
+        self.at <= now
+    }
+}
+
+/// Which try of the call this is.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// Zero-based, as go-micro counts.
+    pub number: u32,
+    /// How many attempts may still follow this one; 0 if it is the last, whatever its end.
+    pub left: u32,
+    /// How the one before ended.
+    pub previous: Option<Error>,
+    /// The time this one has, if that is less than the call has left.
+    pub timeout: Option<Duration>,
+}
+
+impl Attempt {
+    /// Attempt `number`, after which `left` may follow.
+    #[inline]
+    pub const fn new(number: u32, left: u32) -> Self {
+        Self {
+            number,
+            left,
+            previous: None,
+            timeout: None,
+        }
+    }
+
+    /// Adds how the one before ended.
+    #[must_use]
+    #[inline]
+    pub fn after(mut self, previous: Option<Error>) -> Self {
+        self.previous = previous;
+        self
+    }
+}
+
+/// The one entry. See the [module docs](self).
+#[derive(Clone, Debug, Default)]
+pub struct Notes {
+    options: Option<Arc<CallOptions>>,
+    deadline: Option<Deadline>,
+    clock: Option<Instant>,
+    service: Option<ServiceName>,
+    picker: Option<Picker>,
+    attempt: Attempt,
+    node: Option<Arc<Candidate>>,
+}
+
+impl Notes {
+    /// The notes of a request, if any layer has left some.
+    #[inline]
+    pub fn of(extensions: &Extensions) -> Option<&Self> {
+        extensions.get()
+    }
+
+    /// The notes of a request, made if there are none.
+    #[inline]
+    pub fn of_mut(extensions: &mut Extensions) -> &mut Self {
+        extensions.get_or_insert_default()
+    }
+
+    /// The options in force.
+    #[inline]
+    pub fn options(&self) -> Option<&Arc<CallOptions>> {
+        self.options.as_ref()
+    }
+
+    /// The deadline of the call.
+    #[inline]
+    pub const fn deadline(&self) -> Option<Deadline> {
+        self.deadline
+    }
+
+    /// The time, as it was when a layer last had to wait. Reading it costs less than asking the clock once more.
+    #[inline]
+    pub fn now(&self) -> Instant {
+        self.clock.unwrap_or_else(Instant::now)
+    }
+
+    /// The service as the caller named it.
+    #[inline]
+    pub fn service(&self) -> Option<&ServiceName> {
+        self.service.as_ref()
+    }
+
+    /// go-micro's `next`.
+    #[inline]
+    pub fn picker(&self) -> Option<&Picker> {
+        self.picker.as_ref()
+    }
+
+    /// Which try this is.
+    #[inline]
+    pub const fn attempt(&self) -> &Attempt {
+        &self.attempt
+    }
+
+    /// The node this attempt goes to.
+    #[inline]
+    pub fn node(&self) -> Option<&Arc<Candidate>> {
+        self.node.as_ref()
+    }
+
+    /// Writes the options in force and the deadline that follows from them.
+    #[inline]
+    pub fn set_options(&mut self, options: Arc<CallOptions>, deadline: Option<Deadline>) {
+        self.options = Some(options);
+        self.deadline = deadline;
+    }
+
+    /// Writes what time it is.
+    #[inline]
+    pub fn set_now(&mut self, now: Instant) {
+        self.clock = Some(now);
+    }
+
+    /// Writes the set the call chooses from.
+    #[inline]
+    pub fn set_picker(&mut self, service: ServiceName, picker: Picker) {
+        self.service = Some(service);
+        self.picker = Some(picker);
+    }
+
+    /// Writes which try this is, and forgets the node of the one before.
+    #[inline]
+    pub fn set_attempt(&mut self, attempt: Attempt) {
+        self.attempt = attempt;
+        self.node = None;
+    }
+
+    /// Writes the time this attempt has.
+    #[inline]
+    pub fn set_attempt_timeout(&mut self, timeout: Option<Duration>) {
+        self.attempt.timeout = timeout;
+    }
+
+    /// Writes the node. A call wrapper may put another one in its place; the mark still goes to the one that was picked.
+    #[inline]
+    pub fn set_node(&mut self, node: Arc<Candidate>) {
+        self.node = Some(node);
+    }
+}

@@ -1,0 +1,338 @@
+//! Everything about a call that can be chosen.
+//!
+//! Every field is optional. Five sources are merged, each over the one before: preset, client, method, what the caller's own caller
+//! asked for ([`Ambient`](crate::Ambient)), and the request.
+//!
+//! # Example
+//! ```
+//! use std::time::Duration;
+//! use tower_micro_call::CallOptions;
+//!
+//! let client = CallOptions::new().timeout(Duration::from_secs(2)).retries(3);
+//! let request = CallOptions::new().retries(0).idempotent(true);
+//! let merged = client.merged(request);
+//! assert_eq!(merged.get_retries(), Some(0));
+//! assert_eq!(merged.get_timeout(), Some(Duration::from_secs(2)));
+//! ```
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tower_micro_selector::{Filter, SelectOptions, Strategy};
+
+use crate::{Backoff, Budget, CallWrapper, Dialect, Metadata, RetryPolicy};
+
+/// What go-micro calls `CallOptions`. See the [module docs](self).
+#[derive(Clone, Debug, Default)]
+pub struct CallOptions {
+    dialect: Option<Dialect>,
+    timeout: Option<Duration>,
+    attempt_timeout: Option<Duration>,
+    connect_timeout: Option<Duration>,
+    retries: Option<u32>,
+    retry: Option<Arc<dyn RetryPolicy>>,
+    backoff: Option<Arc<dyn Backoff>>,
+    budget: Option<Arc<dyn Budget>>,
+    select: SelectOptions,
+    addresses: Option<Vec<String>>,
+    call_wrappers: Vec<Arc<dyn CallWrapper>>,
+    metadata: Metadata,
+    idempotent: Option<bool>,
+    streaming: Option<bool>,
+    stream_timeout: Option<Duration>,
+    replay_limit: Option<usize>,
+    retry_within_retry: Option<bool>,
+    report: Option<bool>,
+}
+
+/// A scalar field: a setter that consumes, and a getter.
+macro_rules! scalar {
+    ($(#[$docs:meta])* $name:ident, $get:ident: $type:ty) => {
+        $(#[$docs])*
+        #[must_use]
+        pub fn $name(mut self, $name: $type) -> Self {
+            self.$name = Some($name);
+            self
+        }
+
+        #[doc = concat!("What [`", stringify!($name), "`](Self::", stringify!($name), ") was set to.")]
+        #[inline]
+        pub const fn $get(&self) -> Option<$type> {
+            self.$name
+        }
+    };
+}
+
+impl CallOptions {
+    /// Nothing chosen.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    scalar! {
+        /// Whose words errors are told in. A preset sets it.
+        dialect, get_dialect: Dialect
+    }
+    scalar! {
+        /// The time for the whole call: selection, backoff and all attempts (go-micro's `RequestTimeout`).
+        timeout, get_timeout: Duration
+    }
+    scalar! {
+        /// The time for one attempt. It never outlives the call.
+        attempt_timeout, get_attempt_timeout: Duration
+    }
+    scalar! {
+        /// The time an attempt waits for a connection (go-micro's `DialTimeout`).
+        connect_timeout, get_connect_timeout: Duration
+    }
+    scalar! {
+        /// How many attempts may follow the first one.
+        retries, get_retries: u32
+    }
+    scalar! {
+        /// Whether doing the call twice is as good as doing it once, so that it may be retried when nobody can tell whether a node
+        /// has acted on it.
+        idempotent, get_idempotent: bool
+    }
+    scalar! {
+        /// Whether the method is a stream on either side: such a call has no default timeout, and is retried until it is open.
+        /// `false` says that one message is answered by one: such a call is judged by its trailers too. Unset, it is taken for a
+        /// call, and judged by its headers and by what comes with them.
+        streaming, get_streaming: bool
+    }
+    scalar! {
+        /// What a stream's server is told in go-micro's `timeout` header (go-micro's `StreamTimeout`); the client does not hold the
+        /// stream to it.
+        stream_timeout, get_stream_timeout: Duration
+    }
+    scalar! {
+        /// How many bytes of a request stream are kept so that it can be sent again; 64 KiB if unset, 0 for none. The client's whole
+        /// memory for this is bounded too.
+        replay_limit, get_replay_limit: usize
+    }
+    scalar! {
+        /// Whether a call made while a server serves a retry is retried itself. If not, retries do not multiply at that hop; the server behind it sees a first attempt.
+        retry_within_retry, get_retry_within_retry: bool
+    }
+    scalar! {
+        /// Whether the response carries a [`CallReport`](crate::CallReport).
+        report, get_report: bool
+    }
+
+    /// Whether a failed attempt is followed by another.
+    #[must_use]
+    pub fn retry(mut self, policy: impl RetryPolicy + 'static) -> Self {
+        self.retry = Some(Arc::new(policy));
+        self
+    }
+
+    /// How long to wait before an attempt.
+    #[must_use]
+    pub fn backoff(mut self, backoff: impl Backoff + 'static) -> Self {
+        self.backoff = Some(Arc::new(backoff));
+        self
+    }
+
+    /// How many retries all calls that share this budget may make.
+    #[must_use]
+    pub fn budget(mut self, budget: Arc<dyn Budget>) -> Self {
+        self.budget = Some(budget);
+        self
+    }
+
+    /// Adds a filter; all of them must let a node pass (go-micro's `WithFilter`).
+    #[must_use]
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.select.filters.push(filter);
+        self
+    }
+
+    /// Who chooses among the nodes (go-micro's `WithStrategy`).
+    #[must_use]
+    pub fn strategy(mut self, strategy: impl Strategy + 'static) -> Self {
+        self.select.strategy = Some(Arc::new(strategy));
+        self
+    }
+
+    /// Whether a retry prefers nodes that this call has not tried.
+    #[must_use]
+    pub fn avoid_tried(mut self, avoid: bool) -> Self {
+        self.select.avoid_tried = avoid;
+        self
+    }
+
+    /// What a hashing strategy hashes.
+    #[must_use]
+    pub fn hash_key(mut self, key: u64) -> Self {
+        self.select.hash_key = Some(key);
+        self
+    }
+
+    /// Goes to these addresses instead of asking the selector (go-micro's `WithAddress`); each is `host:port`. go-micro's dialects
+    /// use the first only. An empty list asks the selector again.
+    #[must_use]
+    pub fn address<A: Into<String>>(mut self, addresses: impl IntoIterator<Item = A>) -> Self {
+        self.addresses = Some(addresses.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Adds a wrapper around each attempt, inside of all that are there (go-micro's `WithCallWrapper`).
+    #[must_use]
+    pub fn call_wrapper(mut self, wrapper: impl CallWrapper + 'static) -> Self {
+        self.call_wrappers.push(Arc::new(wrapper));
+        self
+    }
+
+    /// Adds metadata; a key that is there is replaced.
+    #[must_use]
+    pub fn metadata(mut self, metadata: Metadata) -> Self {
+        self.metadata
+            .merge(metadata.iter(), true)
+            .expect("what comes out of a Metadata goes into one");
+        self
+    }
+
+    /// The predicate.
+    #[inline]
+    pub fn get_retry(&self) -> Option<&Arc<dyn RetryPolicy>> {
+        self.retry.as_ref()
+    }
+
+    /// The backoff.
+    #[inline]
+    pub fn get_backoff(&self) -> Option<&Arc<dyn Backoff>> {
+        self.backoff.as_ref()
+    }
+
+    /// The budget.
+    #[inline]
+    pub fn get_budget(&self) -> Option<&Arc<dyn Budget>> {
+        self.budget.as_ref()
+    }
+
+    /// What the selector is asked for.
+    #[inline]
+    pub const fn get_select(&self) -> &SelectOptions {
+        &self.select
+    }
+
+    /// The addresses that replace the selector's.
+    #[inline]
+    pub fn get_addresses(&self) -> &[String] {
+        self.addresses.as_deref().unwrap_or_default()
+    }
+
+    /// The wrappers, outermost first.
+    #[inline]
+    pub fn get_call_wrappers(&self) -> &[Arc<dyn CallWrapper>] {
+        &self.call_wrappers
+    }
+
+    /// The metadata.
+    #[inline]
+    pub const fn get_metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// The dialect, gRPC's if none was chosen.
+    #[inline]
+    pub fn spoken(&self) -> Dialect {
+        self.dialect.unwrap_or_default()
+    }
+
+    /// These options with `over` laid over them: what `over` leaves open stays, filters and wrappers come after the ones here,
+    /// metadata is joined.
+    #[must_use]
+    pub fn merged(&self, over: Self) -> Self {
+        let mut filters = self.select.filters.clone();
+        filters.extend(over.select.filters);
+        let mut call_wrappers = self.call_wrappers.clone();
+        call_wrappers.extend(over.call_wrappers);
+        Self {
+            dialect: over.dialect.or(self.dialect),
+            timeout: over.timeout.or(self.timeout),
+            attempt_timeout: over.attempt_timeout.or(self.attempt_timeout),
+            connect_timeout: over.connect_timeout.or(self.connect_timeout),
+            retries: over.retries.or(self.retries),
+            retry: over.retry.or_else(|| self.retry.clone()),
+            backoff: over.backoff.or_else(|| self.backoff.clone()),
+            budget: over.budget.or_else(|| self.budget.clone()),
+            select: SelectOptions {
+                filters,
+                strategy: over
+                    .select
+                    .strategy
+                    .or_else(|| self.select.strategy.clone()),
+                avoid_tried: over.select.avoid_tried || self.select.avoid_tried,
+                hash_key: over.select.hash_key.or(self.select.hash_key),
+            },
+            addresses: over.addresses.or_else(|| self.addresses.clone()),
+            call_wrappers,
+            metadata: self.clone().metadata(over.metadata).metadata,
+            idempotent: over.idempotent.or(self.idempotent),
+            streaming: over.streaming.or(self.streaming),
+            stream_timeout: over.stream_timeout.or(self.stream_timeout),
+            replay_limit: over.replay_limit.or(self.replay_limit),
+            retry_within_retry: over.retry_within_retry.or(self.retry_within_retry),
+            report: over.report.or(self.report),
+        }
+    }
+}
+
+impl fmt::Debug for dyn CallWrapper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CallWrapper")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_request_leaves_open_comes_from_the_client() {
+        let client = CallOptions::new().retries(4).idempotent(true);
+        let merged = client.merged(CallOptions::new().timeout(Duration::from_secs(1)));
+        assert_eq!(merged.get_retries(), Some(4));
+        assert_eq!(merged.get_timeout(), Some(Duration::from_secs(1)));
+        assert_eq!(merged.get_idempotent(), Some(true));
+    }
+
+    #[test]
+    fn filters_of_both_apply_and_the_last_strategy_stands() {
+        let client = CallOptions::new()
+            .filter(Filter::version("1"))
+            .strategy(tower_micro_selector::Random);
+        let merged = client.merged(
+            CallOptions::new()
+                .filter(Filter::label("zone", "a"))
+                .strategy(tower_micro_selector::P2c),
+        );
+        assert_eq!(merged.get_select().filters.len(), 2);
+        let strategy = merged.get_select().strategy.as_ref().unwrap();
+        assert_eq!(strategy.name(), tower_micro_selector::P2c.name());
+    }
+
+    #[test]
+    fn an_address_list_replaces_the_one_before() {
+        let client = CallOptions::new().address(["a:1", "b:2"]);
+        let merged = client.merged(CallOptions::new().address(["c:3"]));
+        assert_eq!(merged.get_addresses(), ["c:3"]);
+        assert_eq!(
+            client.merged(CallOptions::new()).get_addresses(),
+            ["a:1", "b:2"]
+        );
+        let selecting = CallOptions::new().address([] as [&str; 0]);
+        assert!(client.merged(selecting).get_addresses().is_empty());
+    }
+
+    #[test]
+    fn metadata_of_the_request_wins_over_the_clients() {
+        let with = |value: &str| {
+            let mut metadata = Metadata::new();
+            metadata.insert("x-tenant", value).unwrap();
+            CallOptions::new().metadata(metadata)
+        };
+        let merged = with("one").merged(with("two"));
+        assert_eq!(merged.get_metadata().get("X-Tenant"), Some("two"));
+    }
+}

@@ -1,0 +1,57 @@
+//! How a call ends, and who wants to know.
+
+use std::sync::Arc;
+
+use crate::{Budget, Error};
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug)]
+pub enum End<'a> {
+    /// With `grpc-status: 0`.
+    Ok,
+    /// With this error.
+    Failed(&'a Error),
+    /// The caller let go of it.
+    Dropped,
+}
+
+/// Waits for the end of a call. Implemented for closures.
+pub trait Ended: Send {
+    /// The call has ended. Called once.
+    fn ended(self: Box<Self>, end: End<'_>);
+
+    /// Adds what is known to an error on its way to the caller.
+    fn explain(&self, error: Error) -> Error {
+        error
+    }
+}
+
+impl<F: FnOnce(End<'_>) + Send> Ended for F {
+    fn ended(self: Box<Self>, end: End<'_>) {
+        self(end);
+    }
+}
+
+/// Waits for the end of many calls, and so needs no box for each.
+pub trait SharedEnded: Send + Sync {
+    /// One of the calls has ended. Called once for each.
+    fn ended(&self, end: End<'_>);
+}
+
+/// Who waits for the end.
+pub(super) enum Waiting {
+    Boxed(Box<dyn Ended>),
+    Shared(Arc<dyn SharedEnded>),
+    Budget(Arc<dyn Budget>),
+}
+
+impl Waiting {
+    pub(super) fn ended(self, end: End<'_>) {
+        match (self, end) {
+            (Self::Boxed(waiting), end) => waiting.ended(end),
+            (Self::Shared(waiting), end) => waiting.ended(end),
+            (Self::Budget(budget), End::Ok) => budget.deposit(),
+            (Self::Budget(_), _) => {}
+        }
+    }
+}

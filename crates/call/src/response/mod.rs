@@ -1,0 +1,387 @@
+//! The body of a response, and the one moment at which its call ends.
+//!
+//! A gRPC call does not end with its headers. It ends when trailers come, when the stream breaks, when it stops without a
+//! `grpc-status`, when its deadline passes, or when the caller lets go of it. [`ResponseBody`] sees which of these comes first, and
+//! tells everybody who waits for it, once: the node is marked, counts go down, budgets are paid there and nowhere else.
+//!
+//! What the node sends passes through unchanged, but for two things. Trailers that would make a reader panic are scrubbed, and a
+//! failure of this side (a broken stream, a missing status, the deadline) is told with its code and its story.
+//!
+//! # Example
+//! ```
+//! use tower_micro_call::{End, ResponseBody};
+//!
+//! let mut body = ResponseBody::empty();
+//! body.on_end(Box::new(|end: End<'_>| println!("the call ended: {end:?}")));
+//! ```
+
+mod adopt;
+mod end;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    any::Any,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use smallvec::SmallVec;
+use tokio::time::{Sleep, sleep_until};
+use tonic::{Code, Status};
+
+pub use adopt::AnswerBody;
+use end::Waiting;
+pub use end::{End, Ended, SharedEnded};
+
+use crate::{BoxError, Budget, Deadline, Dialect, Disposition, Error, Kind, Picked, status};
+
+/// The most frames that are kept for the reader.
+const FRAMES: usize = 64;
+
+/// What a node answers with. See the [module docs](self).
+///
+/// One word on the outside: it is handed from layer to layer.
+pub struct ResponseBody(Box<Inner>);
+
+struct Inner {
+    wire: tonic::body::Body,
+    /// Frames that were looked at before the response was handed on.
+    ahead: SmallVec<[Frame<Bytes>; 2]>,
+    /// The node that answers. Every call has one, so it needs no box.
+    picked: Option<Picked>,
+    waiting: SmallVec<[Waiting; 4]>,
+    clock: Option<Clock>,
+    dialect: Dialect,
+    /// Whether somebody has read what the headers say.
+    judged: bool,
+    /// Whether the method is known to be a stream.
+    streaming: bool,
+    data_frames: u32,
+    state: State,
+}
+
+/// Whether the call is over, and how it ended.
+#[derive(Clone)]
+enum State {
+    Open,
+    Ok,
+    Failed(Error),
+}
+
+/// The deadline, and the timer that is armed when the body has to wait.
+struct Clock {
+    deadline: Deadline,
+    expiry: Option<Pin<Box<Sleep>>>,
+}
+
+impl Default for ResponseBody {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl From<tonic::body::Body> for ResponseBody {
+    fn from(wire: tonic::body::Body) -> Self {
+        Self(Box::new(Inner {
+            wire,
+            ahead: SmallVec::new(),
+            picked: None,
+            waiting: SmallVec::new(),
+            clock: None,
+            dialect: Dialect::Grpc,
+            judged: false,
+            streaming: false,
+            data_frames: 0,
+            state: State::Open,
+        }))
+    }
+}
+
+impl ResponseBody {
+    /// A body of a call that has ended well.
+    pub fn empty() -> Self {
+        let mut body = Self::from(tonic::body::Body::empty());
+        body.0.state = State::Ok;
+        body.0.judged = true;
+        body
+    }
+
+    /// Any body of a response. One that is a `ResponseBody` stays the one it is.
+    pub fn new<B>(body: B) -> Self
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let mut body = Some(body);
+        if let Some(same) = (&mut body as &mut dyn Any).downcast_mut::<Option<Self>>() {
+            return same.take().expect("put there above");
+        }
+        tonic::body::Body::new(body.expect("put there above")).into()
+    }
+
+    /// The headers have been read; failures of this side are told in the words of `dialect`.
+    pub fn set_judged(&mut self, dialect: Dialect) {
+        self.0.judged = true;
+        self.0.dialect = dialect;
+    }
+
+    /// Ends the call when `deadline` passes, however much of the body has come.
+    pub fn set_deadline(&mut self, deadline: Deadline) {
+        let expiry = None;
+        self.0.clock = Some(Clock { deadline, expiry });
+    }
+
+    /// The method is known to be a stream, so that its deadline needs no advice.
+    pub fn set_streaming(&mut self) {
+        self.0.streaming = true;
+    }
+
+    /// The headers said that the call ended well: no trailers follow.
+    pub fn set_ended(&mut self) {
+        if matches!(self.0.state, State::Open) {
+            self.end(State::Ok);
+        }
+    }
+
+    /// Tells `ended` how the call ends; at once if it has.
+    pub fn on_end(&mut self, ended: Box<dyn Ended>) {
+        self.wait(Waiting::Boxed(ended));
+    }
+
+    /// Ends `picked` when the call ends; at once if it has.
+    pub fn set_picked(&mut self, picked: Picked) {
+        match &self.0.state {
+            State::Open => self.0.picked = Some(picked),
+            State::Ok => picked.end(End::Ok),
+            State::Failed(error) => picked.end(End::Failed(error)),
+        }
+    }
+
+    /// The same, for one that waits for many.
+    pub fn on_end_shared(&mut self, ended: Arc<dyn SharedEnded>) {
+        self.wait(Waiting::Shared(ended));
+    }
+
+    /// Pays `budget` if the call ends well.
+    pub fn on_success(&mut self, budget: Arc<dyn Budget>) {
+        self.wait(Waiting::Budget(budget));
+    }
+
+    fn wait(&mut self, waiting: Waiting) {
+        match &self.0.state {
+            State::Open => self.0.waiting.push(waiting),
+            State::Ok => waiting.ended(End::Ok),
+            State::Failed(error) => waiting.ended(End::Failed(error)),
+        }
+    }
+
+    /// Polls for the first frame, keeping it for the reader.
+    ///
+    /// Ready when a frame is there, with the error if the call is over and has failed.
+    pub fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<Option<Error>> {
+        if self.0.ahead.is_empty() {
+            ready!(self.poll_ahead(cx));
+        }
+        Poll::Ready(self.failure())
+    }
+
+    /// Polls until the call is over or `limit` bytes are kept, for methods that answer with one message. A message that comes in many
+    /// small frames is not waited for either.
+    pub fn poll_whole(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<Option<Error>> {
+        let has_room = |this: &Self| this.0.ahead.len() < FRAMES && this.kept() < limit;
+        while matches!(self.0.state, State::Open) && has_room(self) {
+            ready!(self.poll_ahead(cx));
+        }
+        Poll::Ready(self.failure())
+    }
+
+    fn kept(&self) -> usize {
+        let data = self.0.ahead.iter().filter_map(Frame::data_ref);
+        data.map(Bytes::len).sum()
+    }
+
+    /// How the call has failed, if it has.
+    pub fn failure(&self) -> Option<Error> {
+        match &self.0.state {
+            State::Failed(error) => Some(error.clone()),
+            State::Open | State::Ok => None,
+        }
+    }
+
+    /// Takes one more frame from the wire and keeps it; a failure is kept as the state.
+    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(Ok(frame)) = ready!(self.poll_wire(cx)) {
+            self.0.ahead.push(frame);
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_wire(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if !matches!(self.0.state, State::Open) {
+            return Poll::Ready(None);
+        }
+        match Pin::new(&mut self.0.wire).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(self.judge(frame)))),
+            Poll::Ready(Some(Err(status))) => Poll::Ready(Some(Err(self.broke(status)))),
+            Poll::Ready(None) => Poll::Ready(Some(Err(self.stopped()))),
+            Poll::Pending => self.poll_clock(cx),
+        }
+    }
+
+    /// Trailers end the call.
+    fn judge(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        match frame.into_trailers() {
+            Ok(trailers) => Frame::trailers(self.over(trailers)),
+            Err(frame) => {
+                self.0.data_frames = self.0.data_frames.saturating_add(1);
+                frame
+            }
+        }
+    }
+
+    fn over(&mut self, mut trailers: HeaderMap) -> HeaderMap {
+        match status::read(&mut trailers) {
+            None => {
+                let error = without_status();
+                status::write(&mut trailers, error.status());
+                self.end(State::Failed(error));
+            }
+            Some(Ok(())) => self.end(State::Ok),
+            Some(Err(said)) => {
+                let error = Error::answered(*said, self.0.dialect);
+                self.end(State::Failed(error));
+            }
+        }
+        trailers
+    }
+
+    fn broke(&mut self, status: Status) -> Status {
+        // A node that has begun to answer has seen the request, whatever it says now.
+        let error = Error::transport(status).with_disposition(Disposition::Unknown);
+        self.fail(error.spoken(self.0.dialect))
+    }
+
+    fn stopped(&mut self) -> Status {
+        self.fail(without_status().spoken(self.0.dialect))
+    }
+
+    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let Some(clock) = &mut self.0.clock else {
+            return Poll::Pending;
+        };
+        let at = clock.deadline.instant();
+        let expiry = clock
+            .expiry
+            .get_or_insert_with(|| Box::pin(sleep_until(at)));
+        ready!(expiry.as_mut().poll(cx));
+        let timeout = clock.deadline.timeout();
+        let mut error = Error::deadline(timeout, self.0.dialect);
+        if self.0.data_frames > 1 && !self.0.streaming {
+            error = error.with_hint(
+                "the node was streaming: mark the method with `streaming(true)` if it is a stream",
+            );
+        }
+        Poll::Ready(Some(Err(self.fail(error))))
+    }
+
+    /// Ends the call with an error of this side, and drops the stream, which resets it on the wire.
+    fn fail(&mut self, error: Error) -> Status {
+        let error = self.explained(error);
+        let status = error.clone().into();
+        self.0.wire = tonic::body::Body::empty();
+        self.end(State::Failed(error));
+        status
+    }
+
+    fn explained(&self, error: Error) -> Error {
+        let error = match &self.0.picked {
+            Some(picked) => picked.explain(error),
+            None => error,
+        };
+        self.0
+            .waiting
+            .iter()
+            .fold(error, |error, waiting| match waiting {
+                Waiting::Boxed(waiting) => waiting.explain(error),
+                Waiting::Shared(_) | Waiting::Budget(_) => error,
+            })
+    }
+
+    fn end(&mut self, state: State) {
+        match &state {
+            State::Open => return,
+            State::Ok => self.tell(End::Ok),
+            State::Failed(error) => self.tell(End::Failed(error)),
+        }
+        self.0.state = state;
+    }
+
+    fn tell(&mut self, end: End<'_>) {
+        if let Some(picked) = self.0.picked.take() {
+            picked.end(end);
+        }
+        let waiting = std::mem::take(&mut self.0.waiting);
+        waiting.into_iter().for_each(|waiting| waiting.ended(end));
+    }
+}
+
+/// A stream that stops with no `grpc-status`: also what `RST_STREAM(NO_ERROR)` in the middle of a message looks like.
+fn without_status() -> Error {
+    let text = "the response ended without a grpc-status";
+    Error::new(Kind::Transport, Code::Unknown, text).with_disposition(Disposition::Unknown)
+}
+
+impl HttpBody for ResponseBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if self.0.ahead.is_empty() {
+            return self.poll_wire(cx);
+        }
+        Poll::Ready(Some(Ok(self.0.ahead.remove(0))))
+    }
+
+    // Not before the end was seen here: a reader that stops early would leave the call open.
+    fn is_end_stream(&self) -> bool {
+        self.0.ahead.is_empty() && !matches!(self.0.state, State::Open)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.is_end_stream() {
+            return SizeHint::with_exact(0);
+        }
+        SizeHint::default()
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        self.tell(End::Dropped);
+    }
+}
+
+impl fmt::Debug for ResponseBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.0.state {
+            State::Open => "open",
+            State::Ok => "ended well",
+            State::Failed(_) => "failed",
+        };
+        write!(
+            f,
+            "ResponseBody({state}, {} data frames)",
+            self.0.data_frames
+        )
+    }
+}

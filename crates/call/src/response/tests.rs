@@ -1,0 +1,203 @@
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures_util::StreamExt;
+use http_body_util::{BodyExt, StreamBody};
+
+use tokio::time::Instant;
+
+use super::*;
+
+type Frames = Vec<Result<Frame<Bytes>, Status>>;
+
+fn body_of(frames: Frames) -> ResponseBody {
+    tonic::body::Body::new(StreamBody::new(futures_util::stream::iter(frames))).into()
+}
+
+/// Frames, and then nothing, for ever.
+fn stuck(frames: Frames) -> ResponseBody {
+    let never = futures_util::stream::pending();
+    let frames = futures_util::stream::iter(frames).chain(never);
+    tonic::body::Body::new(StreamBody::new(frames)).into()
+}
+
+fn message() -> Result<Frame<Bytes>, Status> {
+    Ok(Frame::data(Bytes::from_static(b"message")))
+}
+
+fn trailers(headers: &[(&'static str, &'static str)]) -> Result<Frame<Bytes>, Status> {
+    let pairs = headers.iter().map(|(name, value)| {
+        let name = http::HeaderName::from_static(name);
+        (name, http::HeaderValue::from_static(value))
+    });
+    Ok(Frame::trailers(pairs.collect()))
+}
+
+/// Writes down every end of `body`.
+fn watched(mut body: ResponseBody) -> (ResponseBody, Arc<Mutex<Vec<String>>>) {
+    let ends = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&ends);
+    body.on_end(Box::new(move |end: End<'_>| {
+        let told = match end {
+            End::Ok => "ok".to_owned(),
+            End::Failed(error) => format!("{:?}", error.code()),
+            End::Dropped => "dropped".to_owned(),
+        };
+        seen.lock().unwrap().push(told);
+    }));
+    (body, ends)
+}
+
+async fn read(body: ResponseBody) -> (Result<Option<HeaderMap>, Status>, Vec<String>) {
+    let (body, ends) = watched(body);
+    let read = body.collect().await;
+    let read = read.map(|read| read.trailers().cloned());
+    let ends = ends.lock().unwrap().clone();
+    (read, ends)
+}
+
+#[tokio::test]
+async fn trailers_end_a_call() {
+    let (read, ends) = read(body_of(vec![message(), trailers(&[("grpc-status", "0")])])).await;
+    assert!(read.unwrap().is_some());
+    assert_eq!(ends, ["ok"]);
+}
+
+#[tokio::test]
+async fn a_failure_in_trailers_passes_unchanged_and_is_told() {
+    let sent = trailers(&[("grpc-status", "5"), ("grpc-message", "gone")]);
+    let (read, ends) = read(body_of(vec![message(), sent])).await;
+    assert_eq!(read.unwrap().unwrap()["grpc-message"], "gone");
+    assert_eq!(ends, ["NotFound"]);
+}
+
+#[tokio::test]
+async fn trailers_that_would_make_a_reader_panic_are_scrubbed() {
+    let sent = trailers(&[("grpc-status", "5"), ("grpc-status-details-bin", "!!!")]);
+    let (read, _) = read(body_of(vec![sent])).await;
+    assert!(
+        !read
+            .unwrap()
+            .unwrap()
+            .contains_key("grpc-status-details-bin")
+    );
+}
+
+#[tokio::test]
+async fn a_stream_that_stops_without_a_status_has_failed() {
+    for frames in [vec![], vec![message()]] {
+        let (read, ends) = read(body_of(frames)).await;
+        assert_eq!(read.unwrap_err().code(), Code::Unknown);
+        assert_eq!(ends, ["Unknown"]);
+    }
+}
+
+#[tokio::test]
+async fn trailers_without_a_status_are_given_one() {
+    let (read, ends) = read(body_of(vec![message(), trailers(&[("x-id", "7")])])).await;
+    assert_eq!(read.unwrap().unwrap()["grpc-status"], "2");
+    assert_eq!(ends, ["Unknown"]);
+}
+
+#[tokio::test]
+async fn a_broken_stream_tells_its_cause_and_what_is_known_of_the_call() {
+    let mut broken = Status::unknown("h2");
+    broken.set_source(Arc::new(std::io::Error::from(
+        std::io::ErrorKind::BrokenPipe,
+    )));
+    struct OnNode;
+    impl Ended for OnNode {
+        fn ended(self: Box<Self>, _: End<'_>) {}
+
+        fn explain(&self, error: Error) -> Error {
+            error.with_hint("it was node seven")
+        }
+    }
+    let mut body = body_of(vec![message(), Err(broken)]);
+    body.on_end(Box::new(OnNode));
+    let (read, ends) = read(body).await;
+    let status = read.unwrap_err();
+    assert_eq!(ends, [format!("{:?}", status.code())]);
+    assert!(
+        status.message().contains("node seven"),
+        "{}",
+        status.message()
+    );
+}
+
+#[tokio::test]
+async fn letting_go_of_a_body_is_told_once() {
+    let (mut body, ends) = watched(stuck(vec![message()]));
+    body.frame().await.unwrap().unwrap();
+    drop(body);
+    assert_eq!(*ends.lock().unwrap(), ["dropped"]);
+    let (body, ends) = watched(ResponseBody::empty());
+    drop(body);
+    assert_eq!(*ends.lock().unwrap(), ["ok"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_ends_a_body_however_much_has_come() {
+    let mut body = stuck(vec![message()]);
+    body.set_deadline(Deadline::after(Duration::from_secs(3), Instant::now()));
+    let began = Instant::now();
+    let (read, ends) = read(body).await;
+    let status = read.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert_eq!(ends, ["DeadlineExceeded"]);
+    assert_eq!(began.elapsed(), Duration::from_secs(3));
+    assert!(!status.message().contains("streaming"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_in_the_middle_of_a_stream_says_how_to_mark_the_method() {
+    let mut body = stuck(vec![message(), message()]);
+    body.set_deadline(Deadline::after(Duration::from_secs(3), Instant::now()));
+    let (read, _) = read(body).await;
+    assert!(read.unwrap_err().message().contains("streaming(true)"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_method_that_is_marked_is_not_advised_to_be() {
+    let mut body = stuck(vec![message(), message()]);
+    body.set_streaming();
+    body.set_deadline(Deadline::after(Duration::from_secs(3), Instant::now()));
+    let (read, _) = read(body).await;
+    assert!(!read.unwrap_err().message().contains("streaming"));
+}
+
+#[tokio::test]
+async fn frames_that_were_looked_at_come_first_and_in_order() {
+    let mut body = body_of(vec![message(), trailers(&[("grpc-status", "0")])]);
+    let failed = std::future::poll_fn(|cx| body.poll_whole(cx, 1024)).await;
+    assert!(failed.is_none());
+    assert!(!body.is_end_stream());
+    let read = body.collect().await.unwrap();
+    assert!(read.trailers().is_some());
+    assert_eq!(read.to_bytes(), "message");
+}
+
+#[tokio::test]
+async fn frames_without_end_are_not_kept_without_end() {
+    let empty = futures_util::stream::repeat_with(|| Ok::<_, Status>(Frame::data(Bytes::new())));
+    let mut body = ResponseBody::new(StreamBody::new(empty));
+    let failed = std::future::poll_fn(|cx| body.poll_whole(cx, 1024)).await;
+    assert!(failed.is_none());
+}
+
+#[tokio::test]
+async fn no_more_is_kept_than_may_be() {
+    let many = (0..100).map(|_| message()).collect();
+    let mut body = stuck(many);
+    std::future::poll_fn(|cx| body.poll_whole(cx, 64)).await;
+    assert!(body.kept() <= 64 + 7);
+}
+
+#[tokio::test]
+async fn a_body_of_ours_is_not_wrapped_again() {
+    let (body, ends) = watched(stuck(vec![]));
+    drop(ResponseBody::new(body));
+    assert_eq!(*ends.lock().unwrap(), ["dropped"]);
+}

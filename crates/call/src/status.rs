@@ -1,0 +1,103 @@
+//! Reads a status out of headers or trailers. Nothing a node sends may panic here or further out.
+
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tonic::{Code, Status, metadata::MetadataMap};
+
+use crate::header::{GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS};
+
+/// gRPC peers send base64 with padding or without.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// How the call ended, if `headers` say so: `Ok` for `grpc-status: 0`, the status for any other.
+///
+/// Takes out of `headers` what would make a reader further out panic: tonic does, on details that are not base64. A status that tonic
+/// would read as another is written over with what was read here, so that everybody sees the same.
+pub fn read(headers: &mut HeaderMap) -> Option<Result<(), Box<Status>>> {
+    let answer = match find(headers, &GRPC_STATUS) {
+        None => None,
+        Some(code) if code == "0" => Some(Ok(())),
+        Some(code) => {
+            let (status, odd) = (failure(code, headers), is_odd(code, headers));
+            if odd {
+                write(headers, &status);
+            }
+            Some(Err(Box::new(status)))
+        }
+    };
+    scrub(headers);
+    answer
+}
+
+/// Headers and trailers of an answer are few: looking at each costs less than hashing the name.
+fn find<'a>(headers: &'a HeaderMap, wanted: &HeaderName) -> Option<&'a HeaderValue> {
+    const FEW: usize = 8;
+    if headers.len() > FEW {
+        return headers.get(wanted);
+    }
+    let mut all = headers.iter();
+    all.find_map(|(name, value)| (name == wanted).then_some(value))
+}
+
+/// Writes `status` over whatever `headers` say.
+pub fn write(headers: &mut HeaderMap, status: &Status) {
+    // A status with metadata that is no header cannot be written; it stays as it was.
+    let _ = status.add_header(headers);
+}
+
+fn scrub(headers: &mut HeaderMap) {
+    let details = find(headers, &GRPC_STATUS_DETAILS);
+    if details.is_some_and(|details| BASE64.decode(details).is_err()) {
+        headers.remove(GRPC_STATUS_DETAILS);
+    }
+}
+
+fn failure(code: &HeaderValue, headers: &HeaderMap) -> Status {
+    let mut rest = headers.clone();
+    rest.remove(GRPC_STATUS);
+    let message = rest.remove(GRPC_MESSAGE);
+    let details = rest.remove(GRPC_STATUS_DETAILS);
+    let details = details.and_then(|details| BASE64.decode(details).ok());
+    let message = match known(code) {
+        Some(_) => message.map_or_else(String::new, |message| decoded(&message)),
+        None => format!("the node answered with grpc-status {code:?}, which is no code of gRPC"),
+    };
+    Status::with_details_and_metadata(
+        known(code).unwrap_or(Code::Unknown),
+        message,
+        details.map_or_else(Bytes::new, Bytes::from),
+        MetadataMap::from_headers(rest),
+    )
+}
+
+/// A positive number is a code, even one that is not assigned; anything else is none, such as `+5` or `00`.
+fn known(value: &HeaderValue) -> Option<Code> {
+    let text = value.to_str().ok()?;
+    let number: i32 = text.parse().ok().filter(|number| *number > 0)?;
+    (number.to_string() == text).then(|| Code::from_i32(number))
+}
+
+/// Whether tonic makes something else of a status: it has no word for a code that is none, and drops the code with a message that is
+/// not UTF-8.
+fn is_odd(code: &HeaderValue, headers: &HeaderMap) -> bool {
+    let message = find(headers, &GRPC_MESSAGE);
+    let decode = |message: &HeaderValue| {
+        let decoded = percent_encoding::percent_decode(message.as_bytes());
+        decoded.decode_utf8().is_err()
+    };
+    known(code).is_none() || message.is_some_and(decode)
+}
+
+/// Percent-decodes; what is not UTF-8 is replaced, as the gRPC specification asks.
+fn decoded(message: &HeaderValue) -> String {
+    percent_encoding::percent_decode(message.as_bytes())
+        .decode_utf8_lossy()
+        .into_owned()
+}
