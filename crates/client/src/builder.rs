@@ -1,0 +1,269 @@
+//! How a client is put together.
+
+use std::{fmt, sync::Arc};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use thiserror::Error as ThisError;
+use tower_layer::{Identity, Layer, Stack};
+use tower_micro_call::{Body, CallOptions, Proxy, ReplayMemory};
+use tower_micro_registry::{Cache, Registry};
+use tower_micro_selector::{RegistrySelector, Selector};
+
+use crate::{
+    Channel, Client, Connect, Onion, PoolOptions, Preset, Settings,
+    connect::Tonic,
+    descriptors,
+    stack::{self, Attempt, Call, Parts},
+    task::spawn,
+    wrap::{
+        erase::{ErasedLayer, ErasedService, WrappedService},
+        names_of,
+    },
+};
+
+/// Settings that cannot work, found before any call is made.
+#[derive(Clone, Debug, PartialEq, Eq, ThisError)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// Nothing says where nodes are.
+    #[error("no registry: give the builder one with `registry`, or a selector with `selector`")]
+    NoRegistry,
+    /// A call would be over before it begins.
+    #[error(
+        "`{option}` of {of} is zero, so that no call could succeed: leave it out or make it longer"
+    )]
+    ZeroTime {
+        /// The client, or a method.
+        of: String,
+        /// The option.
+        option: &'static str,
+    },
+    /// No call could have a connection.
+    #[error("a pool needs `size` and `max_streams` of at least 1")]
+    EmptyPool,
+    /// A descriptor set that is none.
+    #[error(
+        "the descriptor set cannot be read: {reason}; give the bytes of a compiled `FileDescriptorSet`"
+    )]
+    Descriptors {
+        /// What the decoder says.
+        reason: String,
+    },
+    /// A method's name that no call can have.
+    #[error("`{given}` is not a method: write `package.Service/Method`")]
+    Method {
+        /// What was given.
+        given: String,
+    },
+}
+
+/// Puts a client together. `W` are the client wrappers, `C` the call wrappers, `K` makes connections.
+///
+/// Order of settings does not matter; order of wrappers does: see [`wrap`](crate::wrap).
+#[must_use = "a builder does nothing until `build`"]
+pub struct ClientBuilder<W, C, K> {
+    selector: Option<Arc<dyn Selector>>,
+    preset: Preset,
+    options: CallOptions,
+    methods: Vec<(String, CallOptions)>,
+    pool: Option<PoolOptions>,
+    proxy: Proxy,
+    memory: Arc<ReplayMemory>,
+    descriptors: Vec<Bytes>,
+    connect: K,
+    wrap_client: W,
+    wrap_call: C,
+    client_names: Vec<String>,
+    call_names: Vec<String>,
+}
+
+impl ClientBuilder<Identity, Identity, Tonic> {
+    pub(crate) fn new() -> Self {
+        Self {
+            selector: None,
+            preset: Preset::default(),
+            options: CallOptions::new(),
+            methods: Vec::new(),
+            pool: None,
+            proxy: Proxy::none(),
+            memory: Arc::default(),
+            descriptors: Vec::new(),
+            connect: Tonic::new(),
+            wrap_client: Identity::new(),
+            wrap_call: Identity::new(),
+            client_names: Vec::new(),
+            call_names: Vec::new(),
+        }
+    }
+}
+
+impl<W, C, K> ClientBuilder<W, C, K> {
+    /// Finds nodes in `registry`, behind a [`Cache`] that keeps the last good set while the registry fails.
+    pub fn registry(self, registry: impl Registry) -> Self {
+        let cache: Arc<dyn Registry> = Arc::new(Cache::new(registry));
+        self.selector(RegistrySelector::new(cache, spawn))
+    }
+
+    /// Chooses nodes with a selector of your own.
+    pub fn selector(mut self, selector: impl Selector) -> Self {
+        self.selector = Some(Arc::new(selector));
+        self
+    }
+
+    /// Where the options start from.
+    pub const fn preset(mut self, preset: Preset) -> Self {
+        self.preset = preset;
+        self
+    }
+
+    /// Options of every call, over those of the preset.
+    pub fn options(mut self, options: CallOptions) -> Self {
+        self.options = self.options.merged(options);
+        self
+    }
+
+    /// Options of one method, named `package.Service/Method`, over those of the client.
+    pub fn method(mut self, method: impl Into<String>, options: CallOptions) -> Self {
+        self.methods.push((method.into(), options));
+        self
+    }
+
+    /// How connections are kept.
+    pub const fn pool(mut self, pool: PoolOptions) -> Self {
+        self.pool = Some(pool);
+        self
+    }
+
+    /// Sends all calls through a proxy; [`Proxy::from_env`] reads go-micro's environment.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = proxy;
+        self
+    }
+
+    /// How many bytes of request streams all calls of the client together keep for retries; 64 MiB unless set.
+    pub fn replay_memory(mut self, bytes: usize) -> Self {
+        self.memory = Arc::new(ReplayMemory::new(bytes));
+        self
+    }
+
+    /// Reads from a compiled descriptor set (`FileDescriptorSet`, what `protoc --descriptor_set_out` and `protox` write) which methods
+    /// are streams, and which are idempotent by their `idempotency_level`. Options given by [`method`](Self::method) win.
+    pub fn descriptors(mut self, set: impl Into<Bytes>) -> Self {
+        self.descriptors.push(set.into());
+        self
+    }
+
+    /// Connects with something else than tonic's plaintext default.
+    pub fn connect<N: Connect>(self, connect: N) -> ClientBuilder<W, C, N> {
+        self.with(|wrap_client, wrap_call, _| (wrap_client, wrap_call, connect))
+    }
+
+    /// Adds a client wrapper inside of those that are there: go-micro's `client.Wrap`. First added is outermost.
+    pub fn wrap<L>(mut self, layer: L) -> ClientBuilder<Stack<L, W>, C, K> {
+        self.client_names.extend(names_of::<L>());
+        self.with(|outer, wrap_call, connect| (Stack::new(layer, outer), wrap_call, connect))
+    }
+
+    /// Adds client wrappers outside of those that are there: go-micro's `micro.WrapClient`. The first of a tuple is outermost.
+    pub fn wrap_client<L>(mut self, layers: L) -> ClientBuilder<Stack<W, L>, C, K> {
+        self.client_names.splice(0..0, names_of::<L>());
+        self.with(|inner, wrap_call, connect| (Stack::new(inner, layers), wrap_call, connect))
+    }
+
+    /// Adds call wrappers inside of those that are there: go-micro's `WrapCall`. The first of a tuple is outermost.
+    pub fn wrap_call<L>(mut self, layers: L) -> ClientBuilder<W, Stack<L, C>, K> {
+        self.call_names.extend(names_of::<L>());
+        self.with(|wrap_client, outer, connect| (wrap_client, Stack::new(layers, outer), connect))
+    }
+
+    /// Forgets the types of the wrappers, so that the builder can be kept in a variable while wrappers are added in a loop.
+    ///
+    /// Costs a box per call and a box per attempt.
+    pub fn erased(self) -> ClientBuilder<ErasedLayer, ErasedLayer, K>
+    where
+        W: Layer<ErasedService, Service: WrappedService<Body>> + Send + Sync + 'static,
+        C: Layer<ErasedService, Service: WrappedService<Body>> + Send + Sync + 'static,
+    {
+        self.with(|client, call, connect| {
+            (ErasedLayer::new(client), ErasedLayer::new(call), connect)
+        })
+    }
+
+    fn with<W2, C2, K2>(
+        self,
+        change: impl FnOnce(W, C, K) -> (W2, C2, K2),
+    ) -> ClientBuilder<W2, C2, K2> {
+        let (wrap_client, wrap_call, connect) =
+            change(self.wrap_client, self.wrap_call, self.connect);
+        ClientBuilder {
+            selector: self.selector,
+            preset: self.preset,
+            options: self.options,
+            methods: self.methods,
+            pool: self.pool,
+            proxy: self.proxy,
+            memory: self.memory,
+            descriptors: self.descriptors,
+            connect,
+            wrap_client,
+            wrap_call,
+            client_names: self.client_names,
+            call_names: self.call_names,
+        }
+    }
+
+    /// Checks the settings and makes the client.
+    ///
+    /// # Errors
+    /// [`BuildError`] if no call could succeed with them.
+    pub fn build(self) -> Result<Client, BuildError>
+    where
+        K: Connect,
+        C: Layer<Attempt<K>, Service: WrappedService<Body>> + Send + Sync + 'static,
+        W: Layer<Call<C::Service>, Service: WrappedService<Body>> + Send + Sync + 'static,
+    {
+        let settings = self.settings()?;
+        let parts = Parts {
+            settings: Arc::clone(&settings),
+            selector: self.selector.ok_or(BuildError::NoRegistry)?,
+            proxy: self.proxy,
+            memory: self.memory,
+            connect: Arc::new(self.connect),
+        };
+        let onion = Onion::new(stack::table(&self.client_names, &self.call_names));
+        let (client, call) = (self.wrap_client, self.wrap_call);
+        let make = move |service| Channel::new(stack::assemble(&parts, service, &client, &call));
+        Ok(Client::new(settings, onion, Box::new(make)))
+    }
+
+    fn settings(&self) -> Result<Arc<ArcSwap<Settings>>, BuildError> {
+        let mut settings = Settings::new(self.preset);
+        settings.options(self.options.clone());
+        for set in &self.descriptors {
+            for (method, options) in descriptors::read(set)? {
+                settings.method(method, options);
+            }
+        }
+        for (method, options) in &self.methods {
+            settings.method(method, options.clone());
+        }
+        if let Some(pool) = self.pool {
+            settings.set_pool(pool);
+        }
+        settings.check()?;
+        Ok(Arc::new(ArcSwap::from_pointee(settings)))
+    }
+}
+
+impl<W, C, K: fmt::Debug> fmt::Debug for ClientBuilder<W, C, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("preset", &self.preset)
+            .field("selector", &self.selector)
+            .field("connect", &self.connect)
+            .field("wrap_client", &self.client_names)
+            .field("wrap_call", &self.call_names)
+            .finish_non_exhaustive()
+    }
+}

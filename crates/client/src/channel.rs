@@ -1,0 +1,144 @@
+//! The door: what a generated client is put around.
+
+use std::{
+    any::Any,
+    fmt,
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
+
+use http::{Request, Response};
+use pin_project::pin_project;
+use tonic::Code;
+use tower_micro_call::{Body, BoxFuture, Error, Kind, Replay, ResponseBody};
+use tower_service::Service;
+
+use crate::wrap::erase::WrappedService;
+
+type Answer = Result<Response<ResponseBody>, Error>;
+
+/// A service, seen from a generated client. Made by [`Client::channel`](crate::Client::channel).
+///
+/// It does no I/O until it is called, and is always ready: a generated client turns an error of `poll_ready` into UNKNOWN, and what
+/// waits there has no deadline. All waiting happens inside of the call. Dropping the call's future cancels everything it started.
+pub struct Channel {
+    stack: Result<Box<dyn Stack>, Error>,
+}
+
+impl Channel {
+    pub(crate) fn new(stack: impl WrappedService<Body>) -> Self {
+        let stack: Box<dyn Stack> = Box::new(stack);
+        Self { stack: Ok(stack) }
+    }
+
+    /// A channel on which every call ends with `error`.
+    pub(crate) const fn refusing(error: Error) -> Self {
+        Self { stack: Err(error) }
+    }
+}
+
+impl Clone for Channel {
+    fn clone(&self) -> Self {
+        let stack = match &self.stack {
+            Ok(stack) => Ok(stack.boxed_clone()),
+            Err(error) => Err(error.clone()),
+        };
+        Self { stack }
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel")
+            .field("error", &self.stack.as_ref().err())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Service<Request<tonic::body::Body>> for Channel {
+    type Response = Response<ResponseBody>;
+    type Error = Error;
+    type Future = BoxFuture<Answer>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
+        match &mut self.stack {
+            Ok(stack) => stack.start(request.map(Replay::capture)),
+            Err(error) => Box::pin(std::future::ready(Err(error.clone()))),
+        }
+    }
+}
+
+/// A stack whose type is forgotten. Its future is the one box of a call.
+trait Stack: Send + Sync {
+    fn start(&mut self, request: Request<Body>) -> BoxFuture<Answer>;
+
+    fn boxed_clone(&self) -> Box<dyn Stack>;
+}
+
+impl<S: WrappedService<Body>> Stack for S {
+    fn start(&mut self, request: Request<Body>) -> BoxFuture<Answer> {
+        catch_unwind(AssertUnwindSafe(|| started(self, request)))
+            .unwrap_or_else(|panic| Box::pin(std::future::ready(Err(panicked(&*panic)))))
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Stack> {
+        Box::new(self.clone())
+    }
+}
+
+fn started<S: WrappedService<Body>>(stack: &mut S, request: Request<Body>) -> BoxFuture<Answer> {
+    // Ours is always ready, so it is asked without a waker; a wrapper that is not is waited for inside of the call.
+    match stack.poll_ready(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Ok(())) => Box::pin(Guarded(stack.call(request))),
+        Poll::Ready(Err(error)) => Box::pin(std::future::ready(Err(error.into()))),
+        Poll::Pending => {
+            let fresh = stack.clone();
+            let waiting = std::mem::replace(stack, fresh);
+            Box::pin(Guarded(when_ready(waiting, request)))
+        }
+    }
+}
+
+async fn when_ready<S: WrappedService<Body>>(mut stack: S, request: Request<Body>) -> Answer {
+    poll_fn(|cx| stack.poll_ready(cx))
+        .await
+        .map_err(Into::into)?;
+    stack.call(request).await.map_err(Into::into)
+}
+
+/// Turns a panic of a wrapper into an error. What the call holds is dropped with its future, as after any other end.
+#[pin_project]
+struct Guarded<F>(#[pin] F);
+
+impl<F, E> Future for Guarded<F>
+where
+    F: Future<Output = Result<Response<ResponseBody>, E>>,
+    E: Into<Error>,
+{
+    type Output = Answer;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+        let call = self.project().0;
+        match catch_unwind(AssertUnwindSafe(|| call.poll(cx))) {
+            Ok(answer) => answer.map_err(Into::into),
+            Err(panic) => Poll::Ready(Err(panicked(&*panic))),
+        }
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Error {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text = text.unwrap_or("no message");
+    Error::new(
+        Kind::Panic,
+        Code::Internal,
+        format!("a wrapper panicked: {text}"),
+    )
+}

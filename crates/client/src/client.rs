@@ -1,0 +1,134 @@
+//! The client: where channels come from.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use arc_swap::ArcSwap;
+use tonic::Code;
+use tower_layer::Identity;
+use tower_micro_call::{Error, Kind};
+use tower_micro_registry::{InvalidServiceName, ServiceName};
+
+use crate::{BuildError, Channel, ClientBuilder, Onion, Settings, connect::Tonic};
+
+/// A client: options, a selector, connections, and the wrappers around calls and attempts.
+///
+/// Cheap to clone; clones share everything.
+///
+/// # Example
+/// ```
+/// use tower_micro_client::Client;
+/// use tower_micro_registry::Static;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::builder()
+///     .registry(Static::addresses("greeter", ["127.0.0.1:50051"])?)
+///     .build()?;
+/// let channel = client.channel("greeter"); // GreeterClient::new(channel)
+/// println!("{}", client.onion());
+/// # let _ = channel; Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: Arc<ArcSwap<Settings>>,
+    make: Box<dyn Fn(ServiceName) -> Channel + Send + Sync>,
+    onion: Onion,
+    channels: Mutex<HashMap<ServiceName, Channel>>,
+}
+
+impl Client {
+    /// Starts from `Preset::Standard` and tonic's connections.
+    pub fn builder() -> ClientBuilder<Identity, Identity, Tonic> {
+        ClientBuilder::new()
+    }
+
+    pub(crate) fn new(
+        settings: Arc<ArcSwap<Settings>>,
+        onion: Onion,
+        make: Box<dyn Fn(ServiceName) -> Channel + Send + Sync>,
+    ) -> Self {
+        let channels = Mutex::default();
+        Self {
+            shared: Arc::new(Shared {
+                settings,
+                make,
+                onion,
+                channels,
+            }),
+        }
+    }
+
+    /// The nodes of `service`, as one channel. No I/O happens before the first call.
+    ///
+    /// A name that cannot be one ends every call with INVALID_ARGUMENT; [`try_channel`](Self::try_channel) says so at once.
+    pub fn channel(&self, service: impl AsRef<str>) -> Channel {
+        self.try_channel(service).unwrap_or_else(|invalid| {
+            let text = invalid.to_string();
+            Channel::refusing(Error::new(Kind::Request, Code::InvalidArgument, text))
+        })
+    }
+
+    /// The nodes of `service`, as one channel.
+    ///
+    /// # Errors
+    /// If `service` cannot be the name of one.
+    pub fn try_channel(&self, service: impl AsRef<str>) -> Result<Channel, InvalidServiceName> {
+        let service = ServiceName::new(service)?;
+        let channels = self.shared.channels.lock();
+        let mut channels = channels.unwrap_or_else(PoisonError::into_inner);
+        let make = || (self.shared.make)(service.clone());
+        Ok(channels.entry(service.clone()).or_insert_with(make).clone())
+    }
+
+    /// Changes options while calls are made: go-micro's `Init`. A call that has begun keeps the options it began with.
+    ///
+    /// # Errors
+    /// If the changed settings cannot work; then nothing has changed.
+    ///
+    /// # Example
+    /// ```
+    /// # use tower_micro_client::{Client, PoolOptions};
+    /// # use tower_micro_call::CallOptions;
+    /// # fn change(client: &Client) -> Result<(), tower_micro_client::BuildError> {
+    /// client.configure(|settings| {
+    ///     settings.options(CallOptions::new().retries(0));
+    ///     settings.set_pool(PoolOptions { size: 2, ..*settings.pool() });
+    /// })
+    /// # }
+    /// ```
+    pub fn configure(&self, change: impl Fn(&mut Settings)) -> Result<(), BuildError> {
+        // One change at a time, so that none is lost.
+        let _changing = self.shared.channels.lock();
+        let mut settings = Settings::clone(&self.shared.settings.load());
+        change(&mut settings);
+        settings.check()?;
+        self.shared.settings.store(Arc::new(settings));
+        Ok(())
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.shared.settings.load_full()
+    }
+
+    /// The layers a call goes through, outermost first.
+    pub fn onion(&self) -> &Onion {
+        &self.shared.onion
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("settings", &self.settings())
+            .field("onion", self.onion())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,133 @@
+//! Writes what an attempt sends besides its message: metadata, and how long the node has.
+//!
+//! # Place in the stack
+//! Inside of the attempt's timeout, just outside of the outcome, so that what call wrappers put on the request stands. Reads:
+//! options, [`Deadline`]. Leaves: headers.
+//!
+//! # Units and defaults
+//! A retry says how many attempts came before, in `grpc-previous-rpc-attempts` (gRFC A6). `grpc-timeout` is what remains of the call, or of the attempt if that is less, rounded up; it shrinks from attempt to attempt.
+//! In go-micro's dialects also `timeout`, the whole time of the call in nanoseconds (of a stream: its `stream_timeout`), the same on
+//! every attempt, and `x-content-type` (`client/grpc/grpc.go`, `call` and `stream`). A header that is on the request already wins over metadata of the options.
+//!
+//! # Errors
+//! None.
+//!
+//! # Example
+//! ```
+//! use tower_micro_call::{CallOptions, Metadata};
+//!
+//! let mut metadata = Metadata::new();
+//! metadata.insert("x-tenant", "blue")?;
+//! let options = CallOptions::new().metadata(metadata);
+//! # let _ = options; Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Not here
+//! `:authority`, which is the connection's.
+
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{HeaderMap, HeaderValue, Request};
+use tower_layer::Layer;
+use tower_micro_call::{
+    CallOptions, Deadline, Error, Notes, header,
+    timeout::{format_nanoseconds, grpc_timeout},
+};
+use tower_service::Service;
+
+use crate::answer::ResponseFuture;
+
+/// go-micro's default for its gRPC client.
+const GRPC_PROTO: HeaderValue = HeaderValue::from_static("application/grpc+proto");
+
+/// Makes [`WriteMetadata`] services. See the [module docs](self) for an example.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MetadataLayer;
+
+impl MetadataLayer {
+    /// Writes what the notes hold.
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
+impl<S> Layer<S> for MetadataLayer {
+    type Service = WriteMetadata<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        WriteMetadata { inner }
+    }
+}
+
+/// Writes what an attempt sends besides its message.
+#[derive(Clone, Debug)]
+pub struct WriteMetadata<S> {
+    inner: S,
+}
+
+/// Writes the headers that follow from the notes; they are put aside meanwhile, since both are the request's.
+fn write_notes<B>(request: &mut Request<B>) {
+    let mut headers = std::mem::take(request.headers_mut());
+    if let Some(notes) = Notes::of(request.extensions()) {
+        write(&mut headers, notes);
+    }
+    *request.headers_mut() = headers;
+}
+
+fn write(headers: &mut HeaderMap, notes: &Notes) {
+    if let Some(options) = notes.options() {
+        options.get_metadata().write_to(headers);
+        if options.spoken().is_go_micro() {
+            write_go_micro(headers, options, notes.deadline());
+        }
+    }
+    let attempt = notes.attempt().number;
+    if attempt > 0 {
+        headers.insert(header::GRPC_PREVIOUS_RPC_ATTEMPTS, attempt.into());
+    }
+    if let Some(left) = time_left(notes) {
+        headers.insert(header::GRPC_TIMEOUT, grpc_timeout::format(left));
+    }
+}
+
+fn write_go_micro(headers: &mut HeaderMap, options: &CallOptions, deadline: Option<Deadline>) {
+    headers.entry(header::X_CONTENT_TYPE).or_insert(GRPC_PROTO);
+    let timeout = match options.get_streaming() {
+        Some(true) => options.get_stream_timeout(),
+        _ => deadline.map(|deadline| deadline.timeout()),
+    };
+    if let Some(timeout) = timeout.filter(|timeout| !timeout.is_zero()) {
+        headers.insert(header::TIMEOUT, format_nanoseconds(timeout));
+    }
+}
+
+fn time_left(notes: &Notes) -> Option<Duration> {
+    let deadline = notes.deadline();
+    let call = deadline.map(|deadline| deadline.remaining(notes.now()));
+    match (call, notes.attempt().timeout) {
+        (Some(call), Some(attempt)) => Some(call.min(attempt)),
+        (call, attempt) => call.or(attempt),
+    }
+}
+
+impl<S, B> Service<Request<B>> for WriteMetadata<S>
+where
+    S: Service<Request<B>>,
+    S::Error: Into<Error>,
+{
+    type Response = S::Response;
+    type Error = Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        write_notes(&mut request);
+        ResponseFuture::Calling(self.inner.call(request))
+    }
+}

@@ -1,0 +1,146 @@
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use pin_project::pin_project;
+use tower_layer::Layer;
+use tower_micro_call::{BoxError, Dialect, Error, Notes, ResponseBody};
+use tower_service::Service;
+
+use crate::status::{self, Known};
+
+/// How much of a unary answer is kept until its end is known.
+const WHOLE: usize = 64 * 1024;
+
+/// Makes [`Outcome`] services. See the [module docs](super) for an example.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OutcomeLayer;
+
+impl OutcomeLayer {
+    /// Judges by headers and trailers.
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
+impl<S> Layer<S> for OutcomeLayer {
+    type Service = Outcome<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Outcome { inner }
+    }
+}
+
+/// Makes how an attempt ended a value.
+#[derive(Clone, Debug)]
+pub struct Outcome<S> {
+    inner: S,
+}
+
+impl<S, B, RB> Service<Request<B>> for Outcome<S>
+where
+    S: Service<Request<B>, Response = Response<RB>>,
+    S::Error: Into<Error>,
+    RB: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let options = Notes::of(request.extensions()).and_then(Notes::options);
+        let dialect = options.map_or_else(Dialect::default, |options| options.spoken());
+        let streaming = options.and_then(|options| options.get_streaming());
+        ResponseFuture {
+            attempt: self.inner.call(request),
+            open: None,
+            dialect,
+            streaming,
+        }
+    }
+}
+
+/// An attempt whose end is read from its headers, and from as much of its body as may be waited for.
+#[pin_project]
+#[derive(Debug)]
+pub struct ResponseFuture<F> {
+    #[pin]
+    attempt: F,
+    /// A response that the headers leave open, of a method whose whole answer may be waited for.
+    open: Option<Box<Response<ResponseBody>>>,
+    dialect: Dialect,
+    /// Whether the method is known to be a stream, or known to be none.
+    streaming: Option<bool>,
+}
+
+type Answer = Result<Response<ResponseBody>, Error>;
+
+impl<F, RB, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<RB>, E>>,
+    E: Into<Error>,
+    RB: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    type Output = Answer;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+        let this = self.project();
+        if this.open.is_none() {
+            let dialect = *this.dialect;
+            let response = match ready!(this.attempt.poll(cx)) {
+                Ok(response) => response.map(ResponseBody::new),
+                Err(error) if *this.streaming == Some(true) => {
+                    return Poll::Ready(Err(error.into().spoken_of_stream(dialect)));
+                }
+                Err(error) => return Poll::Ready(Err(error.into().spoken(dialect))),
+            };
+            let unary = *this.streaming == Some(false);
+            match by_headers(response, dialect) {
+                Ok(response) if unary => *this.open = Some(Box::new(response)),
+                Ok(response) => return Poll::Ready(by_what_is_here(response, cx)),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        poll_whole(this.open, cx)
+    }
+}
+
+fn by_headers(mut response: Response<ResponseBody>, dialect: Dialect) -> Answer {
+    response.body_mut().set_judged(dialect);
+    match status::of(&mut response) {
+        Known::Failed(status) => return Err(Error::answered(*status, dialect)),
+        Known::Ok => response.body_mut().set_ended(),
+        Known::Open => {}
+    }
+    Ok(response)
+}
+
+/// Trailers often travel with the headers; nobody waits for them here.
+fn by_what_is_here(mut response: Response<ResponseBody>, cx: &mut Context<'_>) -> Answer {
+    match response.body_mut().poll_peek(cx) {
+        Poll::Ready(Some(error)) => Err(error),
+        Poll::Ready(None) | Poll::Pending => Ok(response),
+    }
+}
+
+fn poll_whole(
+    open: &mut Option<Box<Response<ResponseBody>>>,
+    cx: &mut Context<'_>,
+) -> Poll<Answer> {
+    let mut response = open.take().expect("polled after it was ready");
+    match response.body_mut().poll_whole(cx, WHOLE) {
+        Poll::Ready(failed) => Poll::Ready(failed.map_or(Ok(*response), Err)),
+        Poll::Pending => {
+            *open = Some(response);
+            Poll::Pending
+        }
+    }
+}

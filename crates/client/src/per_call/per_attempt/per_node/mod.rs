@@ -1,0 +1,7 @@
+//! The inner ring: one node, its connections, the wire.
+
+pub mod transport;
+
+pub mod pool;
+
+pub mod connect;

@@ -1,0 +1,205 @@
+//! Sends an attempt to its node.
+//!
+//! # Place in the stack
+//! The inside of everything: a service, not a layer. Reads: the node, the connect timeout.
+//!
+//! # Units and defaults
+//! Connections are made by a [`Connect`], when a call needs one, and kept in a pool by address.
+//!
+//! # Errors
+//! UNAVAILABLE with the cause's whole chain if the connection fails; INVALID_ARGUMENT if the address is not one; INTERNAL if no
+//! layer outside has picked a node.
+//!
+//! # Example
+//! ```
+//! use tower::ServiceBuilder;
+//! use tower_micro_client::{NodeTransport, OutcomeLayer, connect::Tonic};
+//!
+//! let attempt = ServiceBuilder::new()
+//!     .layer(OutcomeLayer::new())
+//!     .service(NodeTransport::new(Tonic::new()));
+//! ```
+//!
+//! # Not here
+//! How a connection is made: see [`connect`](super::connect).
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker, ready},
+};
+
+use arc_swap::ArcSwap;
+use http::{Request, Response};
+use pin_project::pin_project;
+use tonic::Code;
+use tower_micro_call::{Body, Error, Kind, Notes, ResponseBody};
+use tower_service::Service;
+
+use super::{
+    connect::Connect,
+    pool::{Lent, Pool},
+};
+use crate::{Preset, Settings};
+
+/// Sends an attempt to its node. See the [module docs](self) for an example.
+pub struct NodeTransport<K: Connect> {
+    shared: Arc<Shared<K>>,
+}
+
+struct Shared<K: Connect> {
+    connect: Arc<K>,
+    pool: Pool<K::Connection>,
+    settings: Arc<ArcSwap<Settings>>,
+}
+
+impl<K: Connect> NodeTransport<K> {
+    /// Connects with `connect`, and pools as `Preset::Standard` does.
+    pub fn new(connect: K) -> Self {
+        let settings = ArcSwap::from_pointee(Settings::new(Preset::Standard));
+        Self::live(Arc::new(connect), Arc::new(settings))
+    }
+
+    /// The same, with settings that may change while calls are made.
+    pub(crate) fn live(connect: Arc<K>, settings: Arc<ArcSwap<Settings>>) -> Self {
+        let pool = Pool::default();
+        Self {
+            shared: Arc::new(Shared {
+                connect,
+                pool,
+                settings,
+            }),
+        }
+    }
+}
+
+impl<K: Connect> Shared<K> {
+    fn lend(&self, notes: Option<&Notes>) -> Result<Lent<K::Connection>, Error> {
+        let node = notes.and_then(Notes::node).ok_or_else(unpicked)?;
+        let options = notes.and_then(Notes::options);
+        let timeout = options.and_then(|options| options.get_connect_timeout());
+        let settings = self.settings.load();
+        self.pool.lend(&node.address, settings.pool(), || {
+            self.connect.connect(node, timeout)
+        })
+    }
+}
+
+fn unpicked() -> Error {
+    let text = "no node was picked: put a SelectLayer and a PickLayer around the NodeTransport";
+    Error::new(Kind::Request, Code::Internal, text)
+}
+
+impl<K: Connect> Clone for NodeTransport<K> {
+    fn clone(&self) -> Self {
+        let shared = Arc::clone(&self.shared);
+        Self { shared }
+    }
+}
+
+impl<K: Connect> fmt::Debug for NodeTransport<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeTransport")
+            .field("connect", &self.shared.connect)
+            .field("pool", &self.shared.pool)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<K: Connect> Service<Request<Body>> for NodeTransport<K> {
+    type Response = Response<ResponseBody>;
+    type Error = Error;
+    type Future = ResponseFuture<K::Connection>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        match self.shared.lend(Notes::of(request.extensions())) {
+            Ok(lent) => ResponseFuture::sending(lent, request),
+            Err(error) => ResponseFuture::refused(error),
+        }
+    }
+}
+
+/// One request on one connection.
+#[pin_project]
+pub struct ResponseFuture<C: Service<Request<Body>>> {
+    #[pin]
+    phase: Phase<C>,
+    lent: Option<Lent<C>>,
+}
+
+#[pin_project(project = Projected)]
+enum Phase<C: Service<Request<Body>>> {
+    Refused(Option<Error>),
+    /// The connection has no room yet.
+    Readying(Box<(C, Option<Request<Body>>)>),
+    Calling(#[pin] C::Future),
+}
+
+impl<C> ResponseFuture<C>
+where
+    C: Service<Request<Body>> + Clone + Send + Sync + 'static,
+    C::Error: Into<Error>,
+{
+    /// A connection has room most of the time, so it is asked at once; only one that has none is waited for.
+    fn sending(lent: Lent<C>, request: Request<Body>) -> Self {
+        let mut connection = lent.handle();
+        let phase = match connection.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => Phase::Calling(connection.call(request)),
+            Poll::Ready(Err(error)) => Phase::Refused(Some(error.into())),
+            Poll::Pending => Phase::Readying(Box::new((connection, Some(request)))),
+        };
+        let lent = Some(lent);
+        Self { phase, lent }
+    }
+
+    const fn refused(error: Error) -> Self {
+        let phase = Phase::Refused(Some(error));
+        Self { phase, lent: None }
+    }
+}
+
+impl<C> Future for ResponseFuture<C>
+where
+    C: Service<Request<Body>, Response = Response<ResponseBody>> + Clone + Send + Sync + 'static,
+    C::Error: Into<Error>,
+{
+    type Output = Result<Response<ResponseBody>, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let call = match this.phase.as_mut().project() {
+                Projected::Refused(error) => {
+                    return Poll::Ready(Err(error.take().expect("polled after it was ready")));
+                }
+                Projected::Calling(call) => {
+                    let mut response = ready!(call.poll(cx)).map_err(Into::into)?;
+                    if let Some(lent) = this.lent.take() {
+                        lent.until_end_of(response.body_mut());
+                    }
+                    return Poll::Ready(Ok(response));
+                }
+                Projected::Readying(parked) => {
+                    let (connection, request) = &mut **parked;
+                    ready!(connection.poll_ready(cx)).map_err(Into::into)?;
+                    connection.call(request.take().expect("kept until it is sent"))
+                }
+            };
+            this.phase.set(Phase::Calling(call));
+        }
+    }
+}
+
+impl<C: Service<Request<Body>>> fmt::Debug for ResponseFuture<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture")
+            .field("lent", &self.lent)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,194 @@
+//! Chooses the node of an attempt, and tells the selector how it did: go-micro's `next` and `Mark`.
+//!
+//! # Place in the stack
+//! Outermost of an attempt, so that what the outermost call wrapper returns is what the node is marked with. Reads: the
+//! [`Picker`](tower_micro_selector::Picker). Leaves: the node.
+//!
+//! # Units and defaults
+//! The node counts the attempt as in flight until its response has ended, trailers included. An attempt is marked once, at that
+//! moment: with its outcome, or as timed out or cancelled when it is let go of. Without a picker the request goes on unchanged.
+//!
+//! # Errors
+//! What `next` failed with: UNAVAILABLE, in go-micro's dialects its 500. Such an attempt is not marked.
+//!
+//! # Example
+//! ```
+//! use tower::ServiceBuilder;
+//! use tower_micro_client::{PickLayer, RetryLayer};
+//!
+//! # async fn stack() {
+//! let channel = ServiceBuilder::new()
+//!     .layer(RetryLayer::new())
+//!     .layer(PickLayer::new())
+//!     .service(tonic::transport::Channel::from_static("http://127.0.0.1:50051").connect_lazy());
+//! # }
+//! ```
+//!
+//! # Not here
+//! The set of nodes: see [`select`](crate::per_call::select).
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{Request, Response};
+use pin_project::pin_project;
+use tower_layer::Layer;
+use tower_micro_call::{AnswerBody, CallReport, Dialect, Error, Notes, Picked, ResponseBody};
+use tower_micro_selector::Selector;
+use tower_service::Service;
+
+use crate::answer;
+
+/// Makes [`Pick`] services. See the [module docs](self) for an example.
+#[derive(Clone, Debug, Default)]
+pub struct PickLayer {
+    selector: Option<Arc<dyn Selector>>,
+}
+
+impl PickLayer {
+    /// Picks, and tells nobody how the node did.
+    pub const fn new() -> Self {
+        Self { selector: None }
+    }
+
+    /// Picks, and marks the node with `selector`.
+    pub const fn marking(selector: Arc<dyn Selector>) -> Self {
+        Self {
+            selector: Some(selector),
+        }
+    }
+}
+
+impl<S> Layer<S> for PickLayer {
+    type Service = Pick<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let selector = self.selector.clone();
+        Pick { inner, selector }
+    }
+}
+
+/// Chooses the node of an attempt.
+#[derive(Clone, Debug)]
+pub struct Pick<S> {
+    inner: S,
+    selector: Option<Arc<dyn Selector>>,
+}
+
+impl<S> Pick<S> {
+    fn pick(&self, notes: &mut Notes) -> Result<Option<Picked>, Error> {
+        let (Some(picker), Some(service)) = (notes.picker(), notes.service()) else {
+            return Ok(None);
+        };
+        let options = notes.options();
+        let dialect = options.map_or_else(Dialect::default, |options| options.spoken());
+        let node = picker
+            .next()
+            .map_err(|error| Error::select(service, error, dialect))?;
+        let picked = Picked::begin(Arc::clone(&node), service.clone(), self.selector.clone());
+        let picked = picked.until(notes.deadline(), dialect);
+        notes.set_node(node);
+        Ok(Some(picked))
+    }
+}
+
+fn reports(notes: &Notes) -> bool {
+    let options = notes.options();
+    options.is_some_and(|options| options.get_report() == Some(true))
+}
+
+impl<S, B, RB> Service<Request<B>> for Pick<S>
+where
+    S: Service<Request<B>, Response = Response<RB>>,
+    S::Error: Into<Error>,
+    RB: AnswerBody,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let mut future = ResponseFuture {
+            attempt: answer::ResponseFuture::Refused(None),
+            picked: None,
+            reports: false,
+        };
+        if let Some(notes) = request.extensions_mut().get_mut::<Notes>() {
+            future.reports = reports(notes);
+            match self.pick(notes) {
+                Ok(picked) => future.picked = picked,
+                Err(error) => {
+                    future.attempt = answer::ResponseFuture::refused(error);
+                    return future;
+                }
+            }
+        }
+        // The node is in the future by now, so that it is marked even if a wrapper panics in its call.
+        future.attempt = answer::ResponseFuture::Calling(self.inner.call(request));
+        future
+    }
+}
+
+/// An attempt that knows its node. Dropped half-way, it marks the node as timed out or cancelled.
+#[pin_project]
+#[derive(Debug)]
+pub struct ResponseFuture<F> {
+    #[pin]
+    attempt: answer::ResponseFuture<F>,
+    picked: Option<Picked>,
+    reports: bool,
+}
+
+impl<F, RB, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<RB>, E>>,
+    E: Into<Error>,
+    RB: AnswerBody,
+{
+    type Output = Result<Response<ResponseBody>, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        match this.attempt.poll(cx) {
+            Poll::Ready(answer) => {
+                let answer = answer.map(AnswerBody::adopt);
+                Poll::Ready(match this.picked.take() {
+                    Some(picked) => settled(picked, answer, *this.reports),
+                    None => answer,
+                })
+            }
+            Poll::Pending => match this.picked.take_if(|picked| picked.is_overdue()) {
+                Some(picked) => Poll::Ready(Err(picked.time_out())),
+                None => Poll::Pending,
+            },
+        }
+    }
+}
+
+/// Marks an attempt that failed; one that has begun to answer is marked when the answer has ended.
+fn settled(
+    picked: Picked,
+    answer: Result<Response<ResponseBody>, Error>,
+    reports: bool,
+) -> Result<Response<ResponseBody>, Error> {
+    let mut response = match answer {
+        Ok(response) => response,
+        Err(error) => return Err(picked.fail(error)),
+    };
+    if reports {
+        let node = Some(Arc::clone(picked.node()));
+        let report = CallReport::new(0, Duration::ZERO).with_node(node);
+        response.extensions_mut().insert(report);
+    }
+    response.body_mut().set_picked(picked);
+    Ok(response)
+}

@@ -1,0 +1,165 @@
+//! Gives one attempt a part of the call's time, so that a node that hangs leaves time for another.
+//!
+//! # Place in the stack
+//! Inside of call wrappers, which see the error, outside of metadata. Reads: options, [`Deadline`](tower_micro_call::Deadline),
+//! [`Attempt`](tower_micro_call::Attempt). Leaves: the attempt's time.
+//!
+//! # Units and defaults
+//! [`CallOptions::attempt_timeout`] if it is set. Else, for an idempotent method in gRPC's dialect: what remains of the call, divided
+//! by the attempts left, as long as another may follow; the last attempt has the deadline. Else none: an attempt that cannot be
+//! repeated is better waited for. go-micro's gRPC client has no such limit.
+//!
+//! # Errors
+//! DEADLINE_EXCEEDED of [`Kind::AttemptTimeout`](tower_micro_call::Kind), which retry tells from the call's own.
+//!
+//! # Example
+//! ```
+//! use std::time::Duration;
+//! use tower::ServiceBuilder;
+//! use tower_micro_client::{AttemptTimeoutLayer, RetryLayer};
+//!
+//! # async fn stack() {
+//! let channel = ServiceBuilder::new()
+//!     .layer(RetryLayer::new())
+//!     .layer(AttemptTimeoutLayer::after(Duration::from_millis(250)))
+//!     .service(tonic::transport::Channel::from_static("http://127.0.0.1:50051").connect_lazy());
+//! # }
+//! ```
+//!
+//! # Not here
+//! The time of the call: see [`deadline`](crate::per_call::deadline).
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use http::Request;
+use pin_project::pin_project;
+use tokio::time::{Sleep, sleep};
+use tower_layer::Layer;
+use tower_micro_call::{CallOptions, Error, Notes};
+use tower_service::Service;
+
+/// Makes [`AttemptTimeout`] services. See the [module docs](self) for an example.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AttemptTimeoutLayer {
+    default: Option<Duration>,
+}
+
+impl AttemptTimeoutLayer {
+    /// As the options of each call say.
+    pub const fn new() -> Self {
+        Self { default: None }
+    }
+
+    /// The same, with `timeout` where they say nothing.
+    pub const fn after(timeout: Duration) -> Self {
+        Self {
+            default: Some(timeout),
+        }
+    }
+}
+
+impl<S> Layer<S> for AttemptTimeoutLayer {
+    type Service = AttemptTimeout<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let default = self.default;
+        AttemptTimeout { inner, default }
+    }
+}
+
+/// Gives one attempt a part of the call's time.
+#[derive(Clone, Debug)]
+pub struct AttemptTimeout<S> {
+    inner: S,
+    default: Option<Duration>,
+}
+
+/// The time of an attempt, or `None` if the call's deadline is all it has.
+fn of(notes: &Notes) -> Option<Duration> {
+    let options = notes.options()?;
+    options
+        .get_attempt_timeout()
+        .or_else(|| share(notes, options))
+}
+
+fn share(notes: &Notes, options: &CallOptions) -> Option<Duration> {
+    let left = notes.attempt().left;
+    let shared =
+        left > 0 && options.get_idempotent() == Some(true) && !options.spoken().is_go_micro();
+    let deadline = notes.deadline().filter(|_| shared)?;
+    Some(deadline.remaining(notes.now()) / left.saturating_add(1))
+}
+
+impl<S> AttemptTimeout<S> {
+    /// Notes the time of this attempt for those inside.
+    fn settle<B>(&self, request: &mut Request<B>) -> Option<Duration> {
+        let Some(notes) = request.extensions_mut().get_mut::<Notes>() else {
+            return self.default;
+        };
+        let timeout = of(notes).or(self.default);
+        notes.set_attempt_timeout(timeout);
+        timeout
+    }
+}
+
+impl<S, B> Service<Request<B>> for AttemptTimeout<S>
+where
+    S: Service<Request<B>>,
+    S::Error: Into<Error>,
+{
+    type Response = S::Response;
+    type Error = Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let timeout = self.settle(&mut request);
+        ResponseFuture {
+            attempt: self.inner.call(request),
+            timeout,
+            expiry: None,
+        }
+    }
+}
+
+/// Races the attempt against its time.
+#[pin_project]
+#[derive(Debug)]
+pub struct ResponseFuture<F> {
+    #[pin]
+    attempt: F,
+    timeout: Option<Duration>,
+    #[pin]
+    expiry: Option<Sleep>,
+}
+
+impl<F, R, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<R, E>>,
+    E: Into<Error>,
+{
+    type Output = Result<R, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if let Poll::Ready(answer) = this.attempt.poll(cx) {
+            return Poll::Ready(answer.map_err(Into::into));
+        }
+        let Some(timeout) = *this.timeout else {
+            return Poll::Pending;
+        };
+        if this.expiry.is_none() {
+            this.expiry.set(Some(sleep(timeout)));
+        }
+        ready!(this.expiry.as_pin_mut().expect("armed above").poll(cx));
+        Poll::Ready(Err(Error::attempt_timeout(timeout)))
+    }
+}

@@ -1,0 +1,284 @@
+//! Asks the selector for the nodes of a service, once per call: go-micro's `Select`.
+//!
+//! Every attempt of the call chooses from this one set. A selection that fails ends the call: it is not retried, marked or seen by
+//! call wrappers (`client/grpc/grpc.go`, `next`).
+//!
+//! # Place in the stack
+//! Inside of options (filters, strategy, addresses), outside of the deadline, which go-micro looks at only after it has selected.
+//! Reads: [`CallOptions`], [`Deadline`]. Leaves: the [`Picker`] and the service's name.
+//!
+//! # Units and defaults
+//! The first call of a service waits for the registry's first answer, until its deadline. Later calls never wait.
+//!
+//! # Errors
+//! UNAVAILABLE if there is no such service or no node (gRFC A54); in go-micro's dialects its 500.
+//!
+//! # Example
+//! ```
+//! use std::sync::Arc;
+//! use tower::ServiceBuilder;
+//! use tower_micro_client::SelectLayer;
+//! # use tower_micro_selector::Selector;
+//!
+//! # fn stack(selector: Arc<dyn Selector>) -> Result<(), Box<dyn std::error::Error>> {
+//! let layer = SelectLayer::new(selector, "greeter".parse()?);
+//! # let _ = layer; Ok(()) }
+//! ```
+//!
+//! # Not here
+//! Which node of the set: see [`pick`](super::per_attempt::pick).
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, LazyLock},
+    task::{Context, Poll, ready},
+};
+
+use http::Request;
+use pin_project::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tower_layer::Layer;
+use tower_micro_call::{CallOptions, Deadline, Dialect, Error, Notes, Proxy, proxy::Resolved};
+use tower_micro_registry::{BoxFuture, ServiceName};
+use tower_micro_selector::{Candidate, P2c, Picker, SelectError, Selection, Selector, Strategy};
+use tower_service::Service;
+
+/// Of a request that no layer has settled options for.
+static NONE: LazyLock<Arc<CallOptions>> = LazyLock::new(Arc::default);
+
+/// Makes [`Select`] services. See the [module docs](self) for an example.
+#[derive(Clone, Debug)]
+pub struct SelectLayer {
+    selector: Arc<dyn Selector>,
+    service: ServiceName,
+    proxy: Arc<Proxy>,
+}
+
+impl SelectLayer {
+    /// Calls go to nodes of `service`.
+    pub fn new(selector: Arc<dyn Selector>, service: ServiceName) -> Self {
+        Self {
+            selector,
+            service,
+            proxy: Arc::default(),
+        }
+    }
+
+    /// Sends all calls through a proxy, as go-micro's environment asks for.
+    #[must_use]
+    pub fn with_proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = Arc::new(proxy);
+        self
+    }
+}
+
+impl<S> Layer<S> for SelectLayer {
+    type Service = Select<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let layer = self.clone();
+        Select { inner, layer }
+    }
+}
+
+/// Asks the selector for the nodes of a service, once per call.
+#[derive(Clone, Debug)]
+pub struct Select<S> {
+    inner: S,
+    layer: SelectLayer,
+}
+
+/// What was asked, to be told if it fails.
+#[derive(Debug)]
+struct Question {
+    /// As the caller named it.
+    service: ServiceName,
+    /// As the selector was asked: a proxy may stand in for it.
+    asked: ServiceName,
+    dialect: Dialect,
+    deadline: Option<Deadline>,
+}
+
+impl Question {
+    fn failed(&self, error: SelectError) -> Error {
+        Error::select(&self.asked, error, self.dialect)
+    }
+
+    fn timed_out(&self) -> Error {
+        let timeout = self.deadline.map(|deadline| deadline.timeout());
+        Error::deadline(timeout.unwrap_or_default(), self.dialect).with_service(&self.service)
+    }
+}
+
+impl SelectLayer {
+    fn ask(&self, notes: &Notes) -> Selection {
+        let options = notes.options().unwrap_or(&NONE);
+        if self.proxy.is_none() && options.get_addresses().is_empty() {
+            return self.selector.select(&self.service, options.get_select());
+        }
+        let way = self.way(options);
+        if !way.addresses.is_empty() {
+            return Selection::Ready(Ok(picker_of(way.addresses, options)));
+        }
+        match ServiceName::new(way.service) {
+            Ok(asked) => self.selector.select(&asked, options.get_select()),
+            Err(invalid) => Selection::Ready(Err(SelectError::other(invalid))),
+        }
+    }
+
+    /// Addresses given by the caller or the environment, or another service that stands in for this one.
+    fn way<'a>(&'a self, options: &'a CallOptions) -> Resolved<'a> {
+        let addresses = options.get_addresses();
+        self.proxy.resolve(self.service.as_ref(), addresses)
+    }
+
+    fn question(&self, notes: &Notes) -> Question {
+        let options = notes.options();
+        let asked = options.map(|options| self.way(options).service);
+        let asked = asked.and_then(|asked| ServiceName::new(asked).ok());
+        Question {
+            service: self.service.clone(),
+            asked: asked.unwrap_or_else(|| self.service.clone()),
+            dialect: options.map_or_else(Dialect::default, |options| options.spoken()),
+            deadline: notes.deadline(),
+        }
+    }
+}
+
+/// go-micro's gRPC client goes to the first address, always.
+fn picker_of(addresses: &[String], options: &CallOptions) -> Picker {
+    if options.spoken().is_go_micro() || addresses.len() == 1 {
+        return Picker::fixed(Candidate::at(&addresses[0]));
+    }
+    let strategy = options.get_select().strategy.clone();
+    let strategy = strategy.unwrap_or_else(|| Arc::new(P2c) as Arc<dyn Strategy>);
+    let candidates = addresses.iter().map(|address| Candidate::at(address));
+    Picker::one_of(candidates.collect(), strategy, true)
+}
+
+impl<S, B> Service<Request<B>> for Select<S>
+where
+    S: Service<Request<B>> + Clone,
+    S::Error: Into<Error>,
+{
+    type Response = S::Response;
+    type Error = Error;
+    type Future = ResponseFuture<S, Request<B>, S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let notes = Notes::of_mut(request.extensions_mut());
+        match self.layer.ask(notes) {
+            Selection::Ready(Ok(picker)) => {
+                notes.set_picker(self.layer.service.clone(), picker);
+                ResponseFuture::Calling(self.inner.call(request))
+            }
+            Selection::Ready(Err(error)) => {
+                let error = self.layer.question(notes).failed(error);
+                ResponseFuture::Refused(Some(error))
+            }
+            Selection::Pending(selection) => {
+                let question = self.layer.question(notes);
+                let fresh = self.inner.clone();
+                let ready = std::mem::replace(&mut self.inner, fresh);
+                ResponseFuture::waiting(question, selection, ready, request)
+            }
+        }
+    }
+}
+
+/// Waits for the first set, if there is none, then for the call.
+#[pin_project(project = Projected)]
+#[derive(Debug)]
+pub enum ResponseFuture<S, R, F> {
+    /// No node.
+    Refused(Option<Error>),
+    /// The registry has not answered yet.
+    Waiting(Box<Waiting<S, R>>),
+    /// The set is chosen.
+    Calling(#[pin] F),
+}
+
+/// A call that came before the registry's first answer.
+pub struct Waiting<S, R> {
+    question: Question,
+    selection: BoxFuture<'static, Result<Picker, SelectError>>,
+    expiry: Option<Pin<Box<Sleep>>>,
+    parked: Option<(S, R)>,
+}
+
+impl<S, R> std::fmt::Debug for Waiting<S, R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Waiting")
+            .field("question", &self.question)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S, R, F> ResponseFuture<S, R, F> {
+    fn waiting(
+        question: Question,
+        selection: BoxFuture<'static, Result<Picker, SelectError>>,
+        ready: S,
+        request: R,
+    ) -> Self {
+        let expiry = question.deadline;
+        Self::Waiting(Box::new(Waiting {
+            question,
+            selection,
+            expiry: expiry.map(|deadline| Box::pin(sleep_until(deadline.instant()))),
+            parked: Some((ready, request)),
+        }))
+    }
+}
+
+impl<S, R> Waiting<S, R> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Picker, Error>> {
+        if let Poll::Ready(selected) = self.selection.as_mut().poll(cx) {
+            return Poll::Ready(selected.map_err(|error| self.question.failed(error)));
+        }
+        match &mut self.expiry {
+            Some(expiry) => expiry
+                .as_mut()
+                .poll(cx)
+                .map(|()| Err(self.question.timed_out())),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<S, B> Future for ResponseFuture<S, Request<B>, S::Future>
+where
+    S: Service<Request<B>>,
+    S::Error: Into<Error>,
+{
+    type Output = Result<S::Response, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let next = match self.as_mut().project() {
+                Projected::Refused(error) => {
+                    return Poll::Ready(Err(error.take().expect("polled after it was ready")));
+                }
+                Projected::Calling(future) => return future.poll(cx).map_err(Into::into),
+                Projected::Waiting(waiting) => {
+                    let picker = ready!(waiting.poll(cx))?;
+                    let (mut ready, mut request) = waiting
+                        .parked
+                        .take()
+                        .expect("taken once, when the wait ends");
+                    let service = waiting.question.service.clone();
+                    let notes = Notes::of_mut(request.extensions_mut());
+                    notes.set_picker(service, picker);
+                    notes.set_now(Instant::now());
+                    ready.call(request)
+                }
+            };
+            self.set(Self::Calling(next));
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What can be changed while a client runs: go-micro's `Init`.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tower_micro_call::CallOptions;
+
+use crate::{BuildError, Preset};
+
+/// How many connections a node gets, and for how long (go-micro `client/grpc/options.go`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolOptions {
+    /// The most connections to one node; at least 1.
+    pub size: usize,
+    /// The age at which a connection takes no new call; `None` for as long as it works.
+    pub ttl: Option<Duration>,
+    /// Calls on a connection before another one is opened; at least 1.
+    pub max_streams: usize,
+    /// Connections to one node that are kept though no call is on them.
+    pub max_idle: usize,
+}
+
+impl Default for PoolOptions {
+    /// Those of `Preset::Standard`.
+    fn default() -> Self {
+        Preset::Standard.pool()
+    }
+}
+
+/// Options of a client and of its methods.
+///
+/// Changed through [`Client::configure`](crate::Client::configure); a call sees one state of them, never half of a change.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Of the preset, with the client's over them.
+    client: Arc<CallOptions>,
+    /// By path, without the leading slash, merged over the client's.
+    methods: HashMap<String, Method>,
+    pool: PoolOptions,
+}
+
+#[derive(Clone, Debug)]
+struct Method {
+    own: CallOptions,
+    merged: Arc<CallOptions>,
+}
+
+impl Settings {
+    /// Those of `preset`.
+    pub fn new(preset: Preset) -> Self {
+        Self {
+            client: Arc::new(preset.options()),
+            methods: HashMap::new(),
+            pool: preset.pool(),
+        }
+    }
+
+    /// Lays `options` over those of the client.
+    pub fn options(&mut self, options: CallOptions) -> &mut Self {
+        self.client = Arc::new(self.client.merged(options));
+        for method in self.methods.values_mut() {
+            method.merged = Arc::new(self.client.merged(method.own.clone()));
+        }
+        self
+    }
+
+    /// Lays `options` over those of the client for one method, named `package.Service/Method`.
+    pub fn method(&mut self, method: impl Into<String>, options: CallOptions) -> &mut Self {
+        let name = method.into();
+        let own = match self.methods.remove(&name) {
+            Some(known) => known.own.merged(options),
+            None => options,
+        };
+        let merged = Arc::new(self.client.merged(own.clone()));
+        self.methods.insert(name, Method { own, merged });
+        self
+    }
+
+    /// Replaces how connections are kept.
+    pub fn set_pool(&mut self, pool: PoolOptions) -> &mut Self {
+        self.pool = pool;
+        self
+    }
+
+    /// How connections are kept.
+    pub const fn pool(&self) -> &PoolOptions {
+        &self.pool
+    }
+
+    /// The options of a call to `path`.
+    pub(crate) fn of_method(&self, path: &str) -> &Arc<CallOptions> {
+        if self.methods.is_empty() {
+            return &self.client;
+        }
+        let method = self.methods.get(path.trim_start_matches('/'));
+        method.map_or(&self.client, |method| &method.merged)
+    }
+
+    /// Finds settings that cannot work.
+    pub(crate) fn check(&self) -> Result<(), BuildError> {
+        let pool = self.pool;
+        if pool.size == 0 || pool.max_streams == 0 {
+            return Err(BuildError::EmptyPool);
+        }
+        check_times("the client", &self.client)?;
+        for (name, method) in &self.methods {
+            check_name(name)?;
+            check_times(name, &method.merged)?;
+        }
+        Ok(())
+    }
+}
+
+fn check_times(of: &str, options: &CallOptions) -> Result<(), BuildError> {
+    let times = [
+        ("timeout", options.get_timeout()),
+        ("attempt_timeout", options.get_attempt_timeout()),
+        ("connect_timeout", options.get_connect_timeout()),
+    ];
+    for (option, time) in times {
+        if time == Some(Duration::ZERO) {
+            let of = of.to_owned();
+            return Err(BuildError::ZeroTime { of, option });
+        }
+    }
+    Ok(())
+}
+
+fn check_name(method: &str) -> Result<(), BuildError> {
+    match method.split('/').collect::<Vec<_>>()[..] {
+        [service, name] if !service.is_empty() && !name.is_empty() => Ok(()),
+        _ => Err(BuildError::Method {
+            given: method.to_owned(),
+        }),
+    }
+}

@@ -1,0 +1,90 @@
+//! The doors for your own layers, and their order.
+//!
+//! | door | go-micro | order |
+//! |---|---|---|
+//! | [`ClientBuilder::wrap`](crate::ClientBuilder::wrap) | `client.Wrap` | first added is outermost |
+//! | [`ClientBuilder::wrap_client`](crate::ClientBuilder::wrap_client) | `micro.WrapClient` | in one call the first of a tuple is outermost; each later call goes outside of all before |
+//! | [`ClientBuilder::wrap_call`](crate::ClientBuilder::wrap_call) | `client.WrapCall`, `micro.WrapCall` | first added is outermost |
+//! | [`CallOptions::call_wrapper`](tower_micro_call::CallOptions::call_wrapper) | `client.WithCallWrapper` | inside of all by `wrap_call`; first added is outermost |
+//!
+//! A client wrapper runs once per call and sees neither node nor attempt. A call wrapper runs once per attempt and sees both; what it
+//! returns is what the node is marked with and what the retry predicate sees.
+//!
+//! A wrapper is any [`Layer`], or an `async fn` through [`from_fn`](from_fn::from_fn). The doors build types, not
+//! a list: a layer costs what it does and nothing else. A builder that has to grow in a loop can be
+//! [erased](crate::ClientBuilder::erased) on the way, for one box per call and door.
+
+pub mod erase;
+
+pub mod from_fn;
+
+use tower_layer::Layer;
+use tower_micro_call::{Body, Next};
+
+use erase::WrappedService;
+
+/// A stack of layers around `service`, with the request and response of the onion, as something a [`Next`] can be made of.
+///
+/// For tests of wrappers that are functions.
+pub fn with_wrappers<L, S>(layer: L, service: S) -> Next<Body>
+where
+    L: Layer<S>,
+    L::Service: WrappedService<Body>,
+{
+    crate::per_call::per_attempt::wrappers::next(layer.layer(service))
+}
+
+/// The names of the layers in a type: one, or those of a tuple.
+pub(crate) fn names_of<L>() -> Vec<String> {
+    let name = std::any::type_name::<L>();
+    match name
+        .strip_prefix('(')
+        .and_then(|rest| rest.strip_suffix(')'))
+    {
+        Some(tuple) => parts(tuple).into_iter().map(short).collect(),
+        None => vec![short(name)],
+    }
+}
+
+/// Splits at the commas that are not inside of brackets.
+fn parts(tuple: &str) -> Vec<&str> {
+    let mut depth = 0i32;
+    let split = tuple.split(|letter: char| {
+        depth += match letter {
+            '<' | '(' | '[' => 1,
+            '>' | ')' | ']' => -1,
+            _ => 0,
+        };
+        letter == ',' && depth == 0
+    });
+    split
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .collect()
+}
+
+/// `audit::AuditLayer` is `AuditLayer`; a function is named as it is written, a closure by the function it stands in.
+fn short(name: &str) -> String {
+    let name = match name.split_once("FromFnLayer<") {
+        Some((_, function)) => parts(function.trim_end_matches('>'))[0],
+        None => name.split('<').next().unwrap_or(name),
+    };
+    let mut path = name.rsplit("::");
+    match (path.next(), path.next()) {
+        (Some("{{closure}}"), Some(function)) => format!("closure in {function}"),
+        (Some(last), _) => last.to_owned(),
+        (None, _) => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_layer_is_named_by_its_type_and_a_tuple_by_its_members() {
+        assert_eq!(names_of::<crate::RetryLayer>(), ["RetryLayer"]);
+        let both = names_of::<(crate::RetryLayer, Option<Vec<(u8, u16)>>)>();
+        assert_eq!(both, ["RetryLayer", "Option"]);
+    }
+}
