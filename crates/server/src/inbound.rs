@@ -1,0 +1,173 @@
+//! Reads what a call came with, and puts it around the handler.
+//!
+//! The calls a handler makes through a tower-micro client end with the call it serves, and carry on its metadata, as they do with
+//! go-micro's `context` (`server/grpc/grpc.go`). If the call it serves is a retry, they are not retried themselves, so that retries do
+//! not multiply at this hop; [`CallOptions::retry_within_retry`](tower_micro_call::CallOptions::retry_within_retry) switches that off.
+//!
+//! # Place in the stack
+//! Outermost on a server, outside of handler wrappers. Leaves: the [`ambient`] context.
+//!
+//! # Units and defaults
+//! The deadline is the earlier one of `grpc-timeout` and go-micro's `timeout` in nanoseconds. A header that cannot be read is
+//! ignored, as in go-micro.
+//!
+//! # Errors
+//! None.
+//!
+//! # Example
+//! ```
+//! use tower_micro_server::InboundLayer;
+//!
+//! let server = tonic::transport::Server::builder().layer(InboundLayer::new());
+//! # let _ = server;
+//! ```
+//!
+//! # Not here
+//! Ending the handler when its time is up: tonic's server does that for `grpc-timeout`. Tasks that a handler spawns: they are
+//! outside, see [`ambient::scope`].
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{HeaderMap, Request};
+use tokio::{task::futures::TaskLocalFuture, time::Instant};
+use tower_layer::Layer;
+use tower_micro_call::{
+    Ambient, Metadata, ambient, header,
+    timeout::{grpc_timeout, parse_nanoseconds},
+};
+use tower_service::Service;
+
+/// Makes [`Inbound`] services. See the [module docs](self) for an example.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InboundLayer;
+
+impl InboundLayer {
+    /// Reads deadline and metadata.
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
+impl<S> Layer<S> for InboundLayer {
+    type Service = Inbound<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Inbound { inner }
+    }
+}
+
+/// Reads what a call came with, and puts it around the handler.
+#[derive(Clone, Debug)]
+pub struct Inbound<S> {
+    inner: S,
+}
+
+fn ambient_of(headers: &HeaderMap) -> Ambient {
+    Ambient::new()
+        .with_deadline(deadline_of(headers))
+        .with_metadata(Metadata::from_headers(headers))
+        .with_retry(is_retry(headers))
+}
+
+/// Whether the caller has tried before (gRFC A6).
+fn is_retry(headers: &HeaderMap) -> bool {
+    let attempts = headers.get(header::GRPC_PREVIOUS_RPC_ATTEMPTS);
+    let attempts = attempts.and_then(|value| value.to_str().ok());
+    attempts
+        .and_then(|attempts| attempts.parse::<u32>().ok())
+        .is_some_and(|attempts| attempts > 0)
+}
+
+fn deadline_of(headers: &HeaderMap) -> Option<Instant> {
+    let grpc = headers.get(header::GRPC_TIMEOUT);
+    let grpc = grpc.and_then(|value| grpc_timeout::parse(value).ok());
+    let go_micro = headers.get(header::TIMEOUT);
+    let go_micro = go_micro.and_then(|value| parse_nanoseconds(value).ok());
+    let timeout: Option<Duration> = [grpc, go_micro].into_iter().flatten().min();
+    timeout.and_then(|timeout| Instant::now().checked_add(timeout))
+}
+
+impl<S, B> Service<Request<B>> for Inbound<S>
+where
+    S: Service<Request<B>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = TaskLocalFuture<Arc<Ambient>, S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let ambient = Arc::new(ambient_of(request.headers()));
+        let handler = ambient::within(Arc::clone(&ambient), || self.inner.call(request));
+        ambient::scope(ambient, handler)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+
+    async fn seen(headers: &[(&'static str, &'static str)]) -> Arc<Ambient> {
+        let handler =
+            service_fn(|_: Request<()>| async { Ok::<_, Infallible>(ambient::current().unwrap()) });
+        let mut request = Request::new(());
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        InboundLayer::new()
+            .layer(handler)
+            .oneshot(request)
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_earlier_of_both_timeouts_is_the_handlers_deadline() {
+        let ambient = seen(&[("grpc-timeout", "2S"), ("timeout", "500000000")]).await;
+        assert_eq!(
+            ambient.deadline,
+            Some(Instant::now() + Duration::from_millis(500))
+        );
+        let ambient = seen(&[("grpc-timeout", "2S"), ("timeout", "5000000000")]).await;
+        assert_eq!(
+            ambient.deadline,
+            Some(Instant::now() + Duration::from_secs(2))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_call_that_was_tried_before_is_a_retry() {
+        assert!(seen(&[("grpc-previous-rpc-attempts", "1")]).await.is_retry);
+        for first in ["0", "-1", "x", ""] {
+            assert!(
+                !seen(&[("grpc-previous-rpc-attempts", first)])
+                    .await
+                    .is_retry
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_timeout_that_cannot_be_read_is_none() {
+        let ambient = seen(&[("grpc-timeout", "soon"), ("timeout", "-1")]).await;
+        assert_eq!(ambient.deadline, None);
+    }
+
+    #[tokio::test]
+    async fn metadata_is_what_the_caller_sent_without_the_transports_own() {
+        let ambient = seen(&[("x-tenant", "blue"), ("content-type", "application/grpc")]).await;
+        let metadata: Vec<_> = ambient.metadata.iter().collect();
+        assert_eq!(metadata, [("X-Tenant", "blue")]);
+    }
+}

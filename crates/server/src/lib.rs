@@ -1,0 +1,8 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+pub mod handlers;
+pub mod inbound;
+
+pub use handlers::{Handlers, handlers};
+pub use inbound::{Inbound, InboundLayer};
