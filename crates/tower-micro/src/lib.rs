@@ -1,0 +1,46 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+#[doc(inline)]
+pub use tower_micro_call::{
+    Ambient, Attempt, Backoff, Body, BoxError, Budget, CallOptions, CallReport, CallWrapper,
+    Context, Deadline, Dialect, Disposition, Error, Kind, Metadata, Next, Notes, Proxy, Replay,
+    RequestExt, ResponseBody, RetryContext, RetryPolicy, ambient, metadata, micro,
+};
+#[doc(inline)]
+pub use tower_micro_client::{
+    AttemptTimeoutLayer, BuildError, CallWrappersLayer, Channel, Client, ClientBuilder, Connect,
+    DeadlineLayer, MetadataLayer, NodeTransport, Onion, OptionsLayer, OutcomeLayer, PickLayer,
+    PoolOptions, Preset, RetryLayer, SelectLayer, Settings, connect, from_fn, per_call, wrap,
+};
+#[cfg(feature = "memory")]
+#[doc(inline)]
+pub use tower_micro_registry::Memory;
+#[doc(inline)]
+pub use tower_micro_registry::{
+    Cache, CacheOptions, Change, Endpoint, Node, RegisterOptions, Registry, Service, ServiceName,
+    Static,
+};
+#[doc(inline)]
+pub use tower_micro_selector::{
+    Candidate, Filter, Mark, P2c, Picker, Random, RegistrySelector, RoundRobin, RoundRobinShared,
+    SelectError, Selector, Strategy, Weighted,
+};
+#[cfg(feature = "server")]
+#[doc(inline)]
+pub use tower_micro_server::{Handlers, InboundLayer, handlers};
+
+/// The parts, each with everything it has.
+pub mod crates {
+    pub use tower_micro_call as call;
+    pub use tower_micro_client as client;
+    pub use tower_micro_registry as registry;
+    pub use tower_micro_selector as selector;
+    #[cfg(feature = "server")]
+    pub use tower_micro_server as server;
+}
+
+/// The code in the README of the whole is compiled too.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;
