@@ -1,0 +1,91 @@
+//! A connection in memory, whose one end is what hyper reads and writes.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    task::{Context, Poll, ready},
+};
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
+
+/// What fits between the two ends.
+const SIZE: usize = 64 * 1024;
+/// What is read at once.
+const CHUNK: usize = 8 * 1024;
+
+/// The client's end.
+#[derive(Debug)]
+pub(super) struct Pipe {
+    stream: DuplexStream,
+    broken: Arc<AtomicBool>,
+}
+
+/// The peer's end.
+#[derive(Debug)]
+pub(super) struct Far {
+    pub(super) stream: DuplexStream,
+    /// Set before the end is dropped, if it is not to look like a close.
+    pub(super) broken: Arc<AtomicBool>,
+}
+
+impl Pipe {
+    pub(super) fn pair() -> (Self, Far) {
+        let (near, far) = duplex(SIZE);
+        let broken = Arc::new(AtomicBool::new(false));
+        let ours = Self {
+            stream: near,
+            broken: Arc::clone(&broken),
+        };
+        let stream = far;
+        (ours, Far { stream, broken })
+    }
+
+    fn check(&self) -> io::Result<()> {
+        if self.broken.load(SeqCst) {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        Ok(())
+    }
+}
+
+impl Read for Pipe {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut bytes = [0; CHUNK];
+        let room = buffer.remaining().min(CHUNK);
+        let mut chunk = ReadBuf::new(&mut bytes[..room]);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut chunk))?;
+        if chunk.filled().is_empty() {
+            return Poll::Ready(self.check());
+        }
+        buffer.put_slice(chunk.filled());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Write for Pipe {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.check()?;
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
