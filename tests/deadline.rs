@@ -1,0 +1,214 @@
+//! One end for the whole call: selection, backoff, attempts, the body of the answer.
+//!
+//! Time is virtual where nodes are scripts: what is asserted of it is exact.
+
+mod attempts;
+
+mod whose;
+
+use std::{future::Future, time::Duration};
+
+use futures_util::future;
+use http::Request;
+use tokio::time::{Instant, sleep};
+use tonic::{Code, Status};
+use tower_micro::{
+    Body, CallOptions, Client, Error, Kind, Preset, RequestExt, RetryContext, Selector,
+    ServiceName,
+    crates::selector::{SelectOptions, Selection},
+};
+use tower_micro_testkit::{Answer as Does, proto::greeter::HelloReply};
+
+use crate::support::{
+    Answer, Bare, Fleet, Recording, call, failing, greeter, greeting, greeting_until, hello,
+    scripted, soon,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn within(timeout: Duration) -> CallOptions {
+    CallOptions::new().timeout(timeout)
+}
+
+/// How a call ended, and how long it took.
+async fn timed<F: Future>(call: F) -> (F::Output, Duration) {
+    let began = Instant::now();
+    let answer = call.await;
+    (answer, began.elapsed())
+}
+
+/// A call ends with its deadline after a second, and its message has all of `parts`.
+async fn ends_after_a_second(client: Bare, parts: &[&str]) {
+    let client = client.options(within(SECOND)).build().unwrap();
+    let (answer, took) = timed(call(&client)).await;
+    let status = answer.unwrap_err();
+    assert_eq!((status.code(), took), (Code::DeadlineExceeded, SECOND));
+    let all = parts
+        .iter()
+        .chain(&["deadline of 1s exceeded", "service greeter"]);
+    for part in all {
+        assert!(status.message().contains(part), "{part:?} in {status}");
+    }
+}
+
+async fn hang(_: Request<Body>) -> Answer {
+    future::pending().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_covers_an_attempt() {
+    let recording = Recording::of(1);
+    let parts = ["node n0 at 10.0.0.0:1", "1 attempt"];
+    ends_after_a_second(scripted(&recording, hang), &parts).await;
+    assert_eq!(
+        recording.diary.text(),
+        "select:greeter next:n0 mark:n0:timed-out"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_covers_the_backoff() {
+    let recording = Recording::of(1);
+    let client = scripted(&recording, |_| async {
+        Ok(failing(Status::unavailable("busy")))
+    });
+    let long = |cx: RetryContext<'_>| Ok(cx.attempt * 60 * SECOND);
+    let client = client.options(CallOptions::new().idempotent(true).backoff(long));
+    ends_after_a_second(client, &["1 attempt", "Unavailable: busy"]).await;
+    assert_eq!(
+        recording.diary.text(),
+        "select:greeter next:n0 mark:n0:failed"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_covers_the_backoff_before_the_first_attempt() {
+    let recording = Recording::of(1);
+    let client = scripted(&recording, |_| async { unreachable!("nothing is sent") });
+    let client = client.options(CallOptions::new().backoff(|_: RetryContext<'_>| Ok(2 * SECOND)));
+    ends_after_a_second(client, &[]).await;
+    assert_eq!(recording.diary.text(), "select:greeter");
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_covers_selection() {
+    #[derive(Debug)]
+    struct Undecided;
+    impl Selector for Undecided {
+        fn select(&self, _: &ServiceName, _: &SelectOptions) -> Selection {
+            Selection::Pending(Box::pin(future::pending()))
+        }
+        fn name(&self) -> &'static str {
+            "undecided"
+        }
+    }
+    let client = scripted(&Recording::of(1), hang).selector(Undecided);
+    ends_after_a_second(client, &[]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_covers_the_answer_to_its_last_byte() {
+    let recording = Recording::of(1);
+    let client = scripted(&recording, |_| async {
+        Ok(greeting_until("n0", future::pending::<[_; 0]>()))
+    });
+    ends_after_a_second(client, &["node n0 at 10.0.0.0:1"]).await;
+    assert_eq!(
+        recording.diary.text(),
+        "select:greeter next:n0 mark:n0:timed-out"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_covers_several_attempts_and_the_pauses_between_them_together() {
+    let client = scripted(&Recording::of(1), |_| async {
+        sleep(SECOND / 4).await;
+        Ok(failing(Status::unavailable("busy")))
+    });
+    let pause = |cx: RetryContext<'_>| Ok(cx.attempt.min(1) * SECOND / 8);
+    let options = CallOptions::new()
+        .idempotent(true)
+        .retries(9)
+        .backoff(pause);
+    let client = client.options(options.attempt_timeout(SECOND));
+    // Attempts begin at 0, 375 and 750 ms; the fourth would begin at 1125 ms.
+    ends_after_a_second(client, &["3 attempts", "Unavailable: busy"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_attempt_begins_when_it_has_passed() {
+    let recording = Recording::of(1);
+    let client = scripted(&recording, |_| async {
+        sleep(SECOND).await;
+        Ok(failing(Status::unavailable("busy")))
+    });
+    let at_once = |_: RetryContext<'_>| Ok(Duration::ZERO);
+    let options = CallOptions::new().idempotent(true).backoff(at_once);
+    let options = options.attempt_timeout(9 * SECOND);
+    ends_after_a_second(client.options(options), &["1 attempt"]).await;
+    assert_eq!(recording.diary.count("next:n0"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_has_come_beats_it() {
+    let client = scripted(&Recording::of(1), |_| async {
+        sleep(SECOND).await;
+        Ok(greeting("n0"))
+    });
+    let client = client.options(within(SECOND)).build().unwrap();
+    let (answer, took) = timed(call(&client)).await;
+    assert_eq!((answer.unwrap().node, took), ("n0".into(), SECOND));
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_go_micros_dialects_it_is_go_micros_408() {
+    let client = scripted(&Recording::of(1), hang).preset(Preset::GoMicroV2);
+    let status = call(&client.build().unwrap()).await.unwrap_err();
+    let error = Error::from(status);
+    assert_eq!(error.micro_code(), 408);
+    assert_eq!(error.micro().unwrap().detail, "context deadline exceeded");
+}
+
+/// How ten calls end that hang at a real server.
+async fn ends_over_the_wire(preset: Preset) -> Vec<Error> {
+    let fleet = Fleet::of(2).await;
+    for greeter in &fleet.greeters {
+        greeter.answer(Does::Never);
+    }
+    let client = Client::builder().registry(fleet.registry()).preset(preset);
+    let client = client.options(within(SECOND / 25)).build().unwrap();
+    let mut errors = Vec::new();
+    for _ in 0..10 {
+        errors.push(call(&client).await.unwrap_err().into());
+    }
+    errors
+}
+
+// tonic keeps the time of `grpc-timeout` too; whichever clock is first, it is the call's deadline that has passed.
+#[tokio::test]
+async fn over_the_wire_it_is_told_in_the_same_words() {
+    for error in ends_over_the_wire(Preset::Standard).await {
+        assert_eq!(
+            (error.kind(), error.code()),
+            (Kind::Deadline, Code::DeadlineExceeded)
+        );
+        assert_eq!(error.text(), "deadline of 40ms exceeded");
+    }
+    for error in ends_over_the_wire(Preset::GoMicroV2).await {
+        assert_eq!((error.kind(), error.micro_code()), (Kind::Deadline, 408));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_at_the_same_time_have_each_their_own() {
+    let client = scripted(&Recording::of(1), hang).build().unwrap();
+    let call = |timeout| timed(hello_within(&client, timeout));
+    let (short, long) = soon(future::join(call(SECOND), call(4 * SECOND))).await;
+    assert_eq!((short.1, long.1), (SECOND, 4 * SECOND));
+}
+
+async fn hello_within(client: &Client, timeout: Duration) -> Result<HelloReply, Status> {
+    let request = hello().with_options(within(timeout));
+    let reply = greeter(client).say_hello(request).await;
+    reply.map(tonic::Response::into_inner)
+}

@@ -1,0 +1,50 @@
+//! Which runs of a case have failed, and how.
+
+use std::{any::Any, fmt, future::Future, panic::AssertUnwindSafe};
+
+use futures_util::FutureExt;
+
+use crate::support::soon;
+
+/// Gathers failures, so that one run that fails does not hide the others.
+#[derive(Default)]
+pub(super) struct Report(Vec<String>);
+
+impl Report {
+    /// Runs a case to its end, or to where it panics.
+    pub(super) async fn run(&mut self, mode: impl fmt::Display, case: impl Future<Output = ()>) {
+        if let Err(words) = words_of(case).await {
+            self.0.push(format!("{mode}: {words}"));
+        }
+    }
+
+    /// Runs one that is known to fail, so that the day on which it does not is noticed.
+    pub(super) async fn run_in_vain(
+        &mut self,
+        mode: impl fmt::Display,
+        case: impl Future<Output = ()>,
+    ) {
+        if words_of(case).await.is_ok() {
+            self.0.push(format!("{mode}: no longer fails"));
+        }
+    }
+
+    /// Leaves one out that is known to hang.
+    pub(super) async fn skip(&mut self, _: impl fmt::Display, _: impl Future<Output = ()>) {}
+
+    /// Fails the test if a run has failed.
+    pub(super) fn end(self) {
+        assert!(self.0.is_empty(), "failed:\n{}", self.0.join("\n"));
+    }
+}
+
+async fn words_of(case: impl Future<Output = ()>) -> Result<(), String> {
+    let ended = AssertUnwindSafe(soon(case)).catch_unwind().await;
+    ended.map_err(|panic| said(&*panic))
+}
+
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a panic without words").to_owned()
+}

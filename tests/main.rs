@@ -1,0 +1,28 @@
+//! The whole onion: over real servers on loopback, over scripted nodes, and against what go-micro was recorded doing.
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop where it stands"
+)]
+
+mod arrows;
+mod bad_input;
+mod cancellation;
+mod causes;
+mod configure;
+mod conformance;
+mod deadline;
+mod deadline_property;
+mod differences;
+mod documents;
+mod drop_in;
+mod garbage;
+mod inbound;
+mod interop;
+mod onion;
+mod readiness;
+mod retry;
+mod selection;
+mod streams;
+mod support;
+mod wrapping;

@@ -1,0 +1,253 @@
+//! What several subjects share: a diary, nodes that are scripts, servers with a registry that knows them.
+
+use std::{
+    fmt,
+    future::Future,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt, Empty, Full};
+use prost::Message;
+use tonic::Status;
+use tower::layer::util::Identity;
+use tower_micro::{
+    Body, Candidate, Channel, Client, Error, Mark, Node, Notes, Picker, ResponseBody, Selector,
+    Service, ServiceName, Static,
+    crates::{
+        client::ClientBuilder,
+        selector::{SelectOptions, Selection},
+    },
+};
+use tower_micro_testkit::{
+    Greeter, Scripted, TestServer,
+    proto::greeter::{HelloReply, HelloRequest, greeter_client::GreeterClient},
+};
+
+/// What a node answers an attempt with.
+pub(crate) type Answer = Result<Response<ResponseBody>, Error>;
+
+/// Lets a test fail instead of hang.
+pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
+    let patience = Duration::from_secs(20);
+    tokio::time::timeout(patience, future)
+        .await
+        .expect("this takes too long to end at all")
+}
+
+/// What happened, in order. Clones write into the same one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Diary(Arc<Mutex<Vec<String>>>);
+
+impl Diary {
+    pub(crate) fn write(&self, entry: impl fmt::Display) {
+        self.0.lock().unwrap().push(entry.to_string());
+    }
+
+    pub(crate) fn entries(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// All of it in one line.
+    pub(crate) fn text(&self) -> String {
+        self.entries().join(" ")
+    }
+
+    pub(crate) fn count(&self, entry: &str) -> usize {
+        let entries = self.0.lock().unwrap();
+        entries.iter().filter(|known| *known == entry).count()
+    }
+}
+
+/// Nodes `n0`, `n1`, … for calls that never reach a wire.
+pub(crate) fn nodes(count: usize) -> Vec<Arc<Candidate>> {
+    let node = |number| Node::new(format!("n{number}"), format!("10.0.0.{number}:1"));
+    (0..count)
+        .map(|number| Candidate::new(node(number)))
+        .collect()
+}
+
+/// A selector that gives its nodes in turn, and writes down what it is asked and told.
+#[derive(Clone, Debug)]
+pub(crate) struct Recording {
+    pub(crate) diary: Diary,
+    pub(crate) nodes: Vec<Arc<Candidate>>,
+}
+
+impl Recording {
+    pub(crate) fn of(count: usize) -> Self {
+        let (diary, nodes) = (Diary::default(), nodes(count));
+        Self { diary, nodes }
+    }
+
+    pub(crate) fn picker(&self) -> Picker {
+        let (this, turn) = (self.clone(), AtomicUsize::new(0));
+        Picker::new(move || {
+            let turn = turn.fetch_add(1, SeqCst) % this.nodes.len();
+            let node = Arc::clone(&this.nodes[turn]);
+            this.diary.write(format!("next:{}", node.id));
+            Ok(node)
+        })
+    }
+
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.nodes.iter().map(|node| node.in_flight()).sum()
+    }
+}
+
+impl Selector for Recording {
+    fn select(&self, service: &ServiceName, _: &SelectOptions) -> Selection {
+        self.diary.write(format!("select:{service}"));
+        Selection::Ready(Ok(self.picker()))
+    }
+
+    fn mark(&self, _: &ServiceName, node: &Arc<Candidate>, mark: Mark<'_>) {
+        let mark = match mark {
+            Mark::Success => "ok",
+            Mark::Failure(_) => "failed",
+            Mark::TimedOut => "timed-out",
+            Mark::Cancelled => "cancelled",
+            _ => "?",
+        };
+        self.diary.write(format!("mark:{}:{mark}", node.id));
+    }
+
+    fn name(&self) -> &'static str {
+        "recording"
+    }
+}
+
+/// Which node an attempt was meant for.
+pub(crate) fn node_of<B>(request: &Request<B>) -> String {
+    let node = Notes::of(request.extensions()).and_then(Notes::node);
+    node.map_or_else(String::new, |node| node.id.clone())
+}
+
+/// The zero-based number of an attempt.
+pub(crate) fn number_of<B>(request: &Request<B>) -> u32 {
+    let notes = Notes::of(request.extensions());
+    notes.map_or(0, |notes| notes.attempt().number)
+}
+
+/// What a greeter on `node` answers.
+pub(crate) fn greeting(node: impl Into<String>) -> Response<ResponseBody> {
+    greeting_until(node, async { [("grpc-status", "0")] })
+}
+
+/// The same, with the trailers that `end` gives when it is ready.
+pub(crate) fn greeting_until<const N: usize>(
+    node: impl Into<String>,
+    end: impl Future<Output = [(&'static str, &'static str); N]> + Send + 'static,
+) -> Response<ResponseBody> {
+    let reply = HelloReply {
+        message: "Hello Ada".into(),
+        node: node.into(),
+    };
+    let body = Full::new(framed(&reply)).with_trailers(async { Some(Ok(headers(end.await))) });
+    Response::new(ResponseBody::new(body))
+}
+
+/// A response without a message, that ends with `trailers`.
+pub(crate) fn trailing<const N: usize>(
+    trailers: [(&'static str, &'static str); N],
+) -> Response<ResponseBody> {
+    let body = Empty::new().with_trailers(async move { Some(Ok(headers(trailers))) });
+    Response::new(ResponseBody::new(body))
+}
+
+fn headers<const N: usize>(headers: [(&str, &str); N]) -> HeaderMap {
+    let header = |(name, value): (&str, &str)| (name.parse().unwrap(), value.parse().unwrap());
+    headers.into_iter().map(header).collect::<HeaderMap>()
+}
+
+/// A message as gRPC sends it: not compressed, with its length.
+pub(crate) fn framed(message: &impl Message) -> Bytes {
+    let mut frame = BytesMut::new();
+    frame.put_u8(0);
+    frame.put_u32(u32::try_from(message.encoded_len()).unwrap());
+    message.encode(&mut frame).unwrap();
+    frame.freeze()
+}
+
+/// What a node answers that fails with `status`.
+pub(crate) fn failing(status: Status) -> Response<ResponseBody> {
+    status.into_http()
+}
+
+/// A client without wrappers and without a wire.
+pub(crate) type Bare = ClientBuilder<Identity, Identity, Scripted>;
+
+/// A client whose nodes are `recording`'s and answer by `script`.
+pub(crate) fn scripted<F, Fut>(recording: &Recording, script: F) -> Bare
+where
+    F: Fn(Request<Body>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Answer> + Send + 'static,
+{
+    let connect = Scripted::new(script);
+    Client::builder()
+        .selector(recording.clone())
+        .connect(connect)
+}
+
+pub(crate) fn greeter(client: &Client) -> GreeterClient<Channel> {
+    GreeterClient::new(client.channel("greeter"))
+}
+
+pub(crate) fn hello() -> tonic::Request<HelloRequest> {
+    tonic::Request::new(HelloRequest { name: "Ada".into() })
+}
+
+/// One call.
+pub(crate) async fn call(client: &Client) -> Result<HelloReply, Status> {
+    let reply = soon(greeter(client).say_hello(hello())).await;
+    reply.map(tonic::Response::into_inner)
+}
+
+/// Real servers `n0`, `n1`, … of one service.
+pub(crate) struct Fleet {
+    pub(crate) servers: Vec<TestServer>,
+    pub(crate) greeters: Vec<Greeter>,
+}
+
+impl Fleet {
+    pub(crate) async fn of(count: usize) -> Self {
+        let (mut servers, mut greeters) = (Vec::new(), Vec::new());
+        for number in 0..count {
+            let id = format!("n{number}");
+            let greeter = Greeter::new(&id);
+            servers.push(TestServer::start(id, greeter.service()).await.unwrap());
+            greeters.push(greeter);
+        }
+        Self { servers, greeters }
+    }
+
+    /// A registry that knows them as `greeter`.
+    pub(crate) fn registry(&self) -> Static {
+        let service = Service::new("greeter", "latest");
+        let nodes = self.servers.iter().map(TestServer::node);
+        Static::new([nodes.fold(service, Service::with_node)])
+    }
+
+    /// How many calls have reached any of them.
+    pub(crate) fn calls(&self) -> usize {
+        self.greeters.iter().map(Greeter::calls).sum()
+    }
+
+    /// tonic's own channel to the first one.
+    pub(crate) fn plain(&self) -> tonic::transport::Channel {
+        plain(&self.servers[0])
+    }
+}
+
+/// tonic's own channel to `server`.
+pub(crate) fn plain(server: &TestServer) -> tonic::transport::Channel {
+    let endpoint = format!("http://{}", server.address());
+    tonic::transport::Endpoint::from_shared(endpoint)
+        .unwrap()
+        .connect_lazy()
+}
