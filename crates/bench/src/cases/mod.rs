@@ -1,0 +1,72 @@
+//! The cases of `overhead`, in the order of the table.
+
+mod bare;
+
+mod peers;
+
+mod layers;
+
+mod onion;
+mod pass_through;
+
+mod picks;
+
+mod threads;
+
+use crate::case::Case;
+
+/// All of them.
+pub fn all() -> Vec<Case> {
+    [
+        bare::CASES,
+        peers::CASES,
+        layers::CASES,
+        layers::OFF,
+        onion::CASES,
+        picks::CASES,
+        threads::CASES,
+    ]
+    .concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::goal::TimeGoal;
+
+    #[test]
+    fn names_are_unique_and_hold_no_tab() {
+        let names: HashSet<_> = all().iter().map(|case| case.name).collect();
+        assert_eq!(names.len(), all().len());
+        assert!(
+            names
+                .iter()
+                .all(|name| !name.is_empty() && !name.contains('\t'))
+        );
+    }
+
+    #[test]
+    fn a_case_is_compared_with_one_that_is_there() {
+        let names: HashSet<_> = all().iter().map(|case| case.name).collect();
+        for case in all() {
+            let times = match case.goal.time {
+                Some(TimeGoal::Times(_, other)) => Some(other),
+                _ => None,
+            };
+            assert!(
+                case.over.is_none_or(|other| names.contains(other)),
+                "{case:?}"
+            );
+            assert!(times.is_none_or(|other| names.contains(other)), "{case:?}");
+        }
+    }
+
+    #[test]
+    fn every_case_can_be_run() {
+        for case in all() {
+            (case.begin)().run(3);
+        }
+    }
+}
