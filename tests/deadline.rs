@@ -12,16 +12,12 @@ use futures_util::future;
 use http::Request;
 use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
-use tower_micro::{
-    Body, CallOptions, Client, Error, Kind, Preset, RequestExt, RetryContext, Selector,
-    ServiceName,
-    crates::selector::{SelectOptions, Selection},
-};
+use tower_micro::{Body, CallOptions, Client, Error, Kind, Preset, RequestExt, RetryContext};
 use tower_micro_testkit::{Answer as Does, proto::greeter::HelloReply};
 
 use crate::support::{
-    Answer, Bare, Fleet, Recording, call, failing, greeter, greeting, greeting_until, hello,
-    scripted, soon,
+    Answer, Bare, Fleet, Recording, Undecided, call, failing, greeter, greeting, greeting_until,
+    hello, scripted, soon,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -92,16 +88,6 @@ async fn it_covers_the_backoff_before_the_first_attempt() {
 
 #[tokio::test(start_paused = true)]
 async fn it_covers_selection() {
-    #[derive(Debug)]
-    struct Undecided;
-    impl Selector for Undecided {
-        fn select(&self, _: &ServiceName, _: &SelectOptions) -> Selection {
-            Selection::Pending(Box::pin(future::pending()))
-        }
-        fn name(&self) -> &'static str {
-            "undecided"
-        }
-    }
     let client = scripted(&Recording::of(1), hang).selector(Undecided);
     ends_after_a_second(client, &[]).await;
 }

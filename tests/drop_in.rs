@@ -12,16 +12,14 @@ use tower::ServiceBuilder;
 use tower_micro::{
     AttemptTimeoutLayer, Body, CallOptions, CallWrappersLayer, Context, DeadlineLayer, Error,
     Metadata, MetadataLayer, Next, Notes, OptionsLayer, OutcomeLayer, PickLayer, Preset, Replay,
-    RequestExt, ResponseBody, RetryContext, RetryLayer, SelectError, SelectLayer, Selector,
-    ServiceName,
-    crates::selector::{SelectOptions, Selection},
+    RequestExt, ResponseBody, RetryContext, RetryLayer, SelectLayer, Selector, ServiceName,
     from_fn,
 };
 use tower_micro_testkit::{
     Answer, Greeter, TestServer, proto::greeter::greeter_client::GreeterClient,
 };
 
-use crate::support::{Diary, Fleet, Recording, hello, plain, soon};
+use crate::support::{Diary, Fleet, Nobody, Recording, hello, plain, soon};
 
 const SHORT: Duration = Duration::from_millis(50);
 
@@ -59,16 +57,6 @@ async fn options_settle_what_the_layers_inside_obey() {
 
 #[tokio::test]
 async fn select_asks_once_a_call_and_refuses_what_nobody_knows() {
-    #[derive(Debug)]
-    struct Nobody;
-    impl Selector for Nobody {
-        fn select(&self, _: &ServiceName, _: &SelectOptions) -> Selection {
-            Selection::Ready(Err(SelectError::NotFound))
-        }
-        fn name(&self) -> &'static str {
-            "nobody"
-        }
-    }
     let fleet = Fleet::of(1).await;
     let recording = Recording::of(1);
     let known = SelectLayer::new(Arc::new(recording.clone()), name());

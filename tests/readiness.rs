@@ -20,13 +20,13 @@ use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_micro::{
     AttemptTimeoutLayer, Body, CallOptions, CallWrappersLayer, Context, DeadlineLayer, Error,
     InboundLayer, MetadataLayer, Next, Notes, OptionsLayer, OutcomeLayer, PickLayer, Preset,
-    RequestExt, ResponseBody, RetryLayer, SelectError, SelectLayer, Selector, ServiceName,
+    RequestExt, ResponseBody, RetryLayer, SelectLayer, Selector, ServiceName,
     crates::selector::{SelectOptions, Selection},
     from_fn,
 };
 use tower_micro_testkit::Probe;
 
-use crate::support::{Answer, Recording};
+use crate::support::{Answer, Nobody, Recording};
 
 const LONG: Duration = Duration::from_secs(10);
 
@@ -278,16 +278,6 @@ async fn every_attempt_has_a_reservation_of_its_own() {
 
 #[tokio::test]
 async fn a_call_that_is_refused_on_the_way_in_leaves_nothing_reserved() {
-    #[derive(Debug)]
-    struct Nobody;
-    impl Selector for Nobody {
-        fn select(&self, _: &ServiceName, _: &SelectOptions) -> Selection {
-            Selection::Ready(Err(SelectError::NotFound))
-        }
-        fn name(&self) -> &'static str {
-            "nobody"
-        }
-    }
     let garbage = || {
         let mut request = request();
         request

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    future::Future,
+    future::{self, Future},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -17,8 +17,8 @@ use prost::Message;
 use tonic::Status;
 use tower::layer::util::Identity;
 use tower_micro::{
-    Body, Candidate, Channel, Client, Error, Mark, Node, Notes, Picker, ResponseBody, Selector,
-    Service, ServiceName, Static,
+    Body, Candidate, Channel, Client, Error, Mark, Node, Notes, Picker, ResponseBody, SelectError,
+    Selector, Service, ServiceName, Static,
     crates::{
         client::ClientBuilder,
         selector::{SelectOptions, Selection},
@@ -119,6 +119,34 @@ impl Selector for Recording {
 
     fn name(&self) -> &'static str {
         "recording"
+    }
+}
+
+/// A selector that never makes up its mind.
+#[derive(Debug)]
+pub(crate) struct Undecided;
+
+impl Selector for Undecided {
+    fn select(&self, _: &ServiceName, _: &SelectOptions) -> Selection {
+        Selection::Pending(Box::pin(future::pending()))
+    }
+
+    fn name(&self) -> &'static str {
+        "undecided"
+    }
+}
+
+/// A selector that knows no service.
+#[derive(Debug)]
+pub(crate) struct Nobody;
+
+impl Selector for Nobody {
+    fn select(&self, _: &ServiceName, _: &SelectOptions) -> Selection {
+        Selection::Ready(Err(SelectError::NotFound))
+    }
+
+    fn name(&self) -> &'static str {
+        "nobody"
     }
 }
 

@@ -10,12 +10,9 @@ use futures_util::future;
 use tokio::{sync::Semaphore, task::yield_now};
 use tonic::Code;
 use tower::{Service, limit::ConcurrencyLimitLayer};
-use tower_micro::{
-    CallOptions, Client, RequestExt, Selector, ServiceName,
-    crates::selector::{SelectOptions, Selection},
-};
+use tower_micro::{CallOptions, Client, RequestExt};
 
-use crate::support::{Recording, greeter, greeting, hello, scripted, soon};
+use crate::support::{Recording, Undecided, greeter, greeting, hello, scripted, soon};
 
 /// Whether a generated client would wait before it calls.
 fn is_ready(client: &Client) -> bool {
@@ -26,16 +23,6 @@ fn is_ready(client: &Client) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn a_channel_is_ready_before_any_node_is_known_and_the_call_ends_with_its_deadline() {
-    #[derive(Debug)]
-    struct Undecided;
-    impl Selector for Undecided {
-        fn select(&self, _: &ServiceName, _: &SelectOptions) -> Selection {
-            Selection::Pending(Box::pin(future::pending()))
-        }
-        fn name(&self) -> &'static str {
-            "undecided"
-        }
-    }
     let client = Client::builder().selector(Undecided).build().unwrap();
     assert!(is_ready(&client));
     let status = soon(greeter(&client).say_hello(hello())).await.unwrap_err();

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tower_micro_registry::ServiceName;
 use tower_micro_selector::{Candidate, Picker};
 
-use crate::{CallOptions, Error};
+use crate::{CallOptions, Dialect, Error};
 
 /// The point in time at which a call ends, whatever it is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +133,14 @@ impl Notes {
     #[inline]
     pub fn options(&self) -> Option<&Arc<CallOptions>> {
         self.options.as_ref()
+    }
+
+    /// The dialect the options ask for; gRPC's where no layer has settled any.
+    #[inline]
+    pub fn dialect(&self) -> Dialect {
+        self.options
+            .as_ref()
+            .map_or_else(Dialect::default, |options| options.spoken())
     }
 
     /// The deadline of the call.

@@ -137,7 +137,7 @@ impl End {
         let streaming = options.and_then(|options| options.get_streaming());
         Some(Self {
             deadline: notes.deadline()?,
-            dialect: options.map_or_else(Dialect::default, |options| options.spoken()),
+            dialect: notes.dialect(),
             streaming: streaming == Some(true),
         })
     }
@@ -148,6 +148,16 @@ impl End {
             Some(service) => error.with_service(service),
             None => error,
         }
+    }
+
+    /// Holds what is left of the call to the deadline too.
+    fn bind<RB: AnswerBody>(self, response: Response<RB>) -> Response<ResponseBody> {
+        let mut response = AnswerBody::adopt(response);
+        response.body_mut().set_deadline(self.deadline);
+        if self.streaming {
+            response.body_mut().set_streaming();
+        }
+        response
     }
 }
 
@@ -169,18 +179,6 @@ impl<F> ResponseFuture<F> {
             end,
             expiry: None,
         }
-    }
-}
-
-impl End {
-    /// Holds what is left of the call to the deadline too.
-    fn bind<RB: AnswerBody>(self, response: Response<RB>) -> Response<ResponseBody> {
-        let mut response = AnswerBody::adopt(response);
-        response.body_mut().set_deadline(self.deadline);
-        if self.streaming {
-            response.body_mut().set_streaming();
-        }
-        response
     }
 }
 

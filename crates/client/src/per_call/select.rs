@@ -140,7 +140,7 @@ impl SelectLayer {
         Question {
             service: self.service.clone(),
             asked: asked.unwrap_or_else(|| self.service.clone()),
-            dialect: options.map_or_else(Dialect::default, |options| options.spoken()),
+            dialect: notes.dialect(),
             deadline: notes.deadline(),
         }
     }

@@ -5,21 +5,28 @@
 //! options, [`Deadline`]. Leaves: headers.
 //!
 //! # Units and defaults
-//! A retry says how many attempts came before, in `grpc-previous-rpc-attempts` (gRFC A6). `grpc-timeout` is what remains of the call, or of the attempt if that is less, rounded up; it shrinks from attempt to attempt.
+//! A retry says how many attempts came before, in `grpc-previous-rpc-attempts` (gRFC A6). `grpc-timeout` is what remains of the call,
+//! or of the attempt if that is less, rounded up; it shrinks from attempt to attempt.
+//!
 //! In go-micro's dialects also `timeout`, the whole time of the call in nanoseconds (of a stream: its `stream_timeout`), the same on
-//! every attempt, and `x-content-type` (`client/grpc/grpc.go`, `call` and `stream`). A header that is on the request already wins over metadata of the options.
+//! every attempt, and `x-content-type` (`client/grpc/grpc.go`, `call` and `stream`).
+//!
+//! A header that is on the request already wins over metadata of the options.
 //!
 //! # Errors
 //! None.
 //!
 //! # Example
 //! ```
-//! use tower_micro_call::{CallOptions, Metadata};
+//! use tower::ServiceBuilder;
+//! use tower_micro_client::{MetadataLayer, OptionsLayer, Preset};
 //!
-//! let mut metadata = Metadata::new();
-//! metadata.insert("x-tenant", "blue")?;
-//! let options = CallOptions::new().metadata(metadata);
-//! # let _ = options; Ok::<(), Box<dyn std::error::Error>>(())
+//! # async fn stack() {
+//! let channel = ServiceBuilder::new()
+//!     .layer(OptionsLayer::new(Preset::Standard))
+//!     .layer(MetadataLayer::new())
+//!     .service(tonic::transport::Channel::from_static("http://127.0.0.1:50051").connect_lazy());
+//! # }
 //! ```
 //!
 //! # Not here

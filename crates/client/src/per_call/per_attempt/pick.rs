@@ -38,7 +38,7 @@ use std::{
 use http::{Request, Response};
 use pin_project::pin_project;
 use tower_layer::Layer;
-use tower_micro_call::{AnswerBody, CallReport, Dialect, Error, Notes, Picked, ResponseBody};
+use tower_micro_call::{AnswerBody, CallReport, Error, Notes, Picked, ResponseBody};
 use tower_micro_selector::Selector;
 use tower_service::Service;
 
@@ -85,8 +85,7 @@ impl<S> Pick<S> {
         let (Some(picker), Some(service)) = (notes.picker(), notes.service()) else {
             return Ok(None);
         };
-        let options = notes.options();
-        let dialect = options.map_or_else(Dialect::default, |options| options.spoken());
+        let dialect = notes.dialect();
         let node = picker
             .next()
             .map_err(|error| Error::select(service, error, dialect))?;

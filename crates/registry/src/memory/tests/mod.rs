@@ -37,6 +37,10 @@ async fn register(memory: &Memory, service: &Service) {
         .unwrap();
 }
 
+async fn register_for(memory: &Memory, service: &Service, ttl: u64) {
+    memory.register(service, seconds(ttl)).await.unwrap();
+}
+
 async fn watch(memory: &Memory) -> Changes {
     memory.watch(&name()).await.unwrap()
 }

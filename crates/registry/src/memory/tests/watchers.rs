@@ -40,10 +40,7 @@ async fn a_watcher_just_short_of_lagging_sees_every_change() {
 async fn two_watchers_see_the_same() {
     let memory = Memory::new();
     let (mut one, mut two) = (settled(&memory).await, settled(&memory.clone()).await);
-    memory
-        .register(&greeter("1", &["a"]), seconds(1))
-        .await
-        .unwrap();
+    register_for(&memory, &greeter("1", &["a"]), 1).await;
     for expected in [
         Change::Put(greeter("1", &["a"])),
         Change::Delete(greeter("1", &["a"])),

@@ -56,8 +56,9 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let options = Notes::of(request.extensions()).and_then(Notes::options);
-        let dialect = options.map_or_else(Dialect::default, |options| options.spoken());
+        let notes = Notes::of(request.extensions());
+        let dialect = notes.map(Notes::dialect).unwrap_or_default();
+        let options = notes.and_then(Notes::options);
         let streaming = options.and_then(|options| options.get_streaming());
         ResponseFuture {
             attempt: self.inner.call(request),
