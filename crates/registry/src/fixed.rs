@@ -6,6 +6,7 @@ use futures_util::{StreamExt, future, stream};
 
 use crate::{
     BoxFuture, Change, Changes, Error, Node, RegisterOptions, Registry, Service, ServiceName,
+    change::gather,
 };
 
 /// A fixed set of services: for tests, for addresses from a command line.
@@ -29,11 +30,8 @@ pub struct Static {
 impl Static {
     /// Knows `services`, taken as they are: as [`Change::Reset`] takes them, the last word holds.
     pub fn new(services: impl IntoIterator<Item = Service>) -> Self {
-        let mut set = Vec::new();
-        Change::Reset(services.into_iter().collect()).apply(&mut set);
-        Self {
-            services: set.into(),
-        }
+        let services = gather(services.into_iter().collect()).into();
+        Self { services }
     }
 
     /// Knows one service, version `latest`, with a node for each address; the address is also the node's id.

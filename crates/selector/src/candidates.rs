@@ -38,22 +38,21 @@ impl Candidates {
     /// The candidates of `list`, in that order. Looks at each weight once.
     #[must_use]
     pub fn new(list: Vec<Arc<Candidate>>) -> Self {
-        let cumulative = differ(&list).then(|| cumulative(&list));
-        Self(Arc::new(Frozen {
-            list,
-            cumulative,
-            cursor: None,
-        }))
+        Self::frozen(list, None)
     }
 
     /// As [`new`](Self::new), for a list whose strategies go on where `cursor` stands.
     #[must_use]
     pub fn with_cursor(list: Vec<Arc<Candidate>>, cursor: Arc<AtomicUsize>) -> Self {
+        Self::frozen(list, Some(cursor))
+    }
+
+    fn frozen(list: Vec<Arc<Candidate>>, cursor: Option<Arc<AtomicUsize>>) -> Self {
         let cumulative = differ(&list).then(|| cumulative(&list));
         Self(Arc::new(Frozen {
             list,
             cumulative,
-            cursor: Some(cursor),
+            cursor,
         }))
     }
 

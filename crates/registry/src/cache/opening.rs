@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use tokio::time::timeout;
 
 use super::compare;
-use crate::{Change, Changes, Error, Registry, Service, ServiceName};
+use crate::{Change, Changes, Error, Registry, Service, ServiceName, change::gather};
 
 /// A watch, and the set it began with.
 pub(super) struct Opened {
@@ -66,8 +66,8 @@ async fn read(
 async fn begin(registry: &dyn Registry, service: &ServiceName) -> Result<Opened, Error> {
     let mut changes = registry.watch(service).await?;
     match changes.next().await {
-        Some(Ok(reset @ Change::Reset(_))) => Ok(Opened {
-            set: folded(reset),
+        Some(Ok(Change::Reset(set))) => Ok(Opened {
+            set: gather(set),
             changes,
         }),
         Some(Ok(_)) => Err(Error::unavailable(
@@ -79,12 +79,6 @@ async fn begin(registry: &dyn Registry, service: &ServiceName) -> Result<Opened,
         Some(Err(error)) => Err(error),
         None => Err(ended(registry, service)),
     }
-}
-
-fn folded(reset: Change) -> Vec<Service> {
-    let mut set = Vec::new();
-    reset.apply(&mut set);
-    set
 }
 
 pub(super) fn ended(registry: &dyn Registry, service: &ServiceName) -> Error {

@@ -140,7 +140,9 @@ impl Watching {
             .good_since
             .take()
             .is_some_and(|since| since.elapsed() >= self.options.backoff.cap);
-        self.failures = if lasted { 0 } else { self.failures };
+        if lasted {
+            self.failures = 0;
+        }
         if self.opening.is_none() {
             self.clock = Some(wait(
                 self.options.backoff.after(self.failures, fastrand::f64()),

@@ -7,7 +7,7 @@ use std::mem;
 use crate::{Node, Service};
 
 /// Makes one service of all that tell of the same version, in the order in which versions first appear.
-pub(super) fn gather(services: Vec<Service>) -> Vec<Service> {
+pub(crate) fn gather(services: Vec<Service>) -> Vec<Service> {
     let mut places = HashMap::new();
     let mut set: Vec<Service> = Vec::new();
     for service in services {

@@ -2,6 +2,8 @@
 
 mod fold;
 
+pub(crate) use fold::gather;
+
 use crate::Service;
 
 /// One step in the life of a set of services.
@@ -41,7 +43,7 @@ impl Change {
     /// Makes the change in `set`. Linear in the number of nodes; no input panics.
     pub fn apply(self, set: &mut Vec<Service>) {
         match self {
-            Self::Reset(services) => *set = fold::gather(services),
+            Self::Reset(services) => *set = gather(services),
             Self::Put(service) => fold::put(service, set),
             Self::Delete(service) => fold::delete(&service, set),
         }

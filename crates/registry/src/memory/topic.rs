@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::leases::Leases;
-use crate::{Change, Node, Service};
+use crate::{Change, Node, Service, change::gather};
 
 /// How many changes a watcher may fall behind before it gets a reset.
 pub(super) const LONGEST_LOG: usize = 256;
@@ -135,9 +135,8 @@ impl Topic {
 
 /// The service as a fold would keep it: of two nodes with one id, the last.
 fn last_words(service: Service) -> Service {
-    let mut alone = Vec::new();
-    Change::Reset(vec![service]).apply(&mut alone);
-    alone.pop().expect("a reset to one service leaves one")
+    let mut alone = gather(vec![service]);
+    alone.pop().expect("one service leaves one")
 }
 
 /// Each id must be in `wanted` once.

@@ -2,7 +2,7 @@
 //!
 //! At the first call to a service a task begins to watch it; from then on it follows the registry
 //! whether there are calls or not, and publishes what it knows. Choosing reads the last
-//! publication: no lock, no copy, no waiting, and the same cost for three nodes as for ten
+//! publication: no lock, no copy, no waiting, and the same work for three nodes as for ten
 //! thousand.
 //!
 //! ```text
@@ -22,9 +22,9 @@
 //!
 //! # Wrap the registry in a `Cache`
 //!
-//! A watch that ends is not begun again while there are nodes to serve from: who wants it to be,
-//! with a delay that grows, and the last set kept for so long, gives a `Cache` of
-//! `tower-micro-registry` around the registry. If a watch ended before it said anything, the next
+//! A watch that ends after it has said anything is not begun again: who wants it to be, with a
+//! delay that grows, and the last set kept for so long, gives a `Cache` of `tower-micro-registry`
+//! around the registry. If a watch ended before it said anything, the next
 //! call begins a new one.
 //!
 //! # What a registry may say
