@@ -59,7 +59,10 @@ fn replay(file: &Path) -> Report {
     let report = Report::of(&traces);
     let name = file.file_name().unwrap().to_string_lossy();
     report.print(&format!("{name} (go-micro {})", traces.go_micro));
-    assert!(report.is_clean(), "what differs is printed above");
+    assert!(
+        report.is_clean(),
+        "what differs is printed above; something must be replayed"
+    );
     report
 }
 

@@ -49,7 +49,7 @@ pub(crate) fn fenced(document: &str, mark: &str) -> Vec<String> {
 
 fn documents() -> Vec<PathBuf> {
     let crates = entries("crates");
-    let folders = [PathBuf::new(), "docs".into()];
+    let folders = [PathBuf::new(), "docs".into(), "tests/traces".into()];
     let folders = folders.into_iter().chain(crates);
     let files = folders.flat_map(entries);
     files

@@ -1,6 +1,7 @@
 //! What several subjects share: a diary, nodes that are scripts, servers with a registry that knows them.
 
 use std::{
+    any::Any,
     fmt,
     future::{self, Future},
     sync::{
@@ -38,6 +39,13 @@ pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(patience, future)
         .await
         .expect("this takes too long to end at all")
+}
+
+/// What a panic says.
+pub(crate) fn words_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic without words")
 }
 
 /// What happened, in order. Clones write into the same one.

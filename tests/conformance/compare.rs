@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-/// Times are rounded to this in the traces, on both sides of a clock that runs.
+/// Times are rounded to this in the traces; ours are not.
 const ROUNDING: i64 = 100;
 
 /// How two values are looked at.
@@ -76,7 +76,7 @@ impl Comparison {
 
 fn near(recorded: &Value, ours: &Value) -> bool {
     match (recorded.as_i64(), ours.as_i64()) {
-        (Some(recorded), Some(ours)) => (recorded - ours).abs() <= ROUNDING,
+        (Some(recorded), Some(ours)) => (recorded - ours).abs() < ROUNDING,
         _ => recorded == ours,
     }
 }

@@ -1,7 +1,10 @@
 //! A channel is always ready: all waiting happens inside of the call, where its deadline ends it.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     task::{Context as TaskContext, Poll, Waker},
     time::Duration,
 };
@@ -41,11 +44,12 @@ async fn a_channel_is_ready_though_its_name_cannot_be_one() {
     assert!(matches!(channel.poll_ready(&mut cx), Poll::Ready(Ok(()))));
 }
 
-/// A client whose node answers once it gets a permit of `gate`.
+/// A client whose node counts who arrives, and answers once it gets a permit of `gate`.
 macro_rules! gated {
-    ($gate:expr) => {{
-        let gate = Arc::clone(&$gate);
+    ($gate:expr, $arrived:expr) => {{
+        let (gate, arrived) = (Arc::clone(&$gate), Arc::clone(&$arrived));
         scripted(&Recording::of(1), move |_| {
+            arrived.fetch_add(1, SeqCst);
             let gate = Arc::clone(&gate);
             async move {
                 gate.acquire().await.unwrap().forget();
@@ -59,15 +63,20 @@ macro_rules! gated {
 async fn a_channel_is_ready_while_a_wrapper_is_not_and_the_call_waits_for_it() {
     let gate = Arc::new(Semaphore::new(0));
     let one_at_a_time = ConcurrencyLimitLayer::new(1);
-    let around_calls = gated!(gate).wrap(one_at_a_time.clone()).build().unwrap();
-    let around_attempts = gated!(gate).wrap_call(one_at_a_time).build().unwrap();
-    for client in [around_calls, around_attempts] {
+    let arrived = Arc::new(AtomicUsize::new(0));
+    let around_calls = gated!(gate, arrived).wrap(one_at_a_time.clone()).build();
+    let around_attempts = gated!(gate, arrived).wrap_call(one_at_a_time).build();
+    for client in [around_calls.unwrap(), around_attempts.unwrap()] {
+        arrived.store(0, SeqCst);
         let calls = (0..3).map(|_| {
             let client = client.clone();
             tokio::spawn(async move { greeter(&client).say_hello(hello()).await })
         });
         let calls: Vec<_> = calls.collect();
-        yield_now().await;
+        for _ in 0..10 {
+            yield_now().await;
+        }
+        assert_eq!(arrived.load(SeqCst), 1, "the others wait for the wrapper");
         assert!(is_ready(&client));
         gate.add_permits(3);
         for call in calls {
@@ -79,7 +88,8 @@ async fn a_channel_is_ready_while_a_wrapper_is_not_and_the_call_waits_for_it() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_waits_for_a_call_wrapper_ends_with_its_deadline() {
     let never = Arc::new(Semaphore::new(0));
-    let client = gated!(never)
+    let arrived = Arc::new(AtomicUsize::new(0));
+    let client = gated!(never, arrived)
         .wrap_call(ConcurrencyLimitLayer::new(1))
         .options(
             CallOptions::new()
@@ -99,6 +109,7 @@ async fn a_call_that_waits_for_a_call_wrapper_ends_with_its_deadline() {
     })
     .await;
     first.unwrap();
+    assert_eq!(arrived.load(SeqCst), 1, "the second came to no node");
     assert_eq!(second.code(), Code::DeadlineExceeded);
     assert!(second.message().contains("service greeter"), "{second}");
 }
@@ -106,7 +117,8 @@ async fn a_call_that_waits_for_a_call_wrapper_ends_with_its_deadline() {
 #[tokio::test]
 async fn a_call_that_was_refused_does_not_keep_a_wrappers_permit() {
     let open = Arc::new(Semaphore::new(9));
-    let client = gated!(open).wrap_call(ConcurrencyLimitLayer::new(1));
+    let arrived = Arc::new(AtomicUsize::new(0));
+    let client = gated!(open, arrived).wrap_call(ConcurrencyLimitLayer::new(1));
     let client = client.build().unwrap();
     let mut refused = greeter(&client);
     let mut garbage = hello();
