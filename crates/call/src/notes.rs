@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | [`CallOptions`] | caller and client wrappers, then the options layer | every layer |
 //! | the time | options; select and retry after a wait | attempt timeout, metadata |
-//! | [`Deadline`] | options | select, deadline, attempt timeout, wrappers |
+//! | [`Deadline`] | options | select, deadline, retry, pick, attempt timeout, metadata, wrappers |
 //! | [`ServiceName`], [`Picker`] | select | retry, pick |
 //! | [`Attempt`] | retry; its time: attempt timeout | attempt timeout, wrappers; metadata |
 //! | [`Candidate`] | pick, a call wrapper | call wrappers, transport |

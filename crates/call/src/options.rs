@@ -182,7 +182,7 @@ impl CallOptions {
         self
     }
 
-    /// Adds metadata; a key that is there is replaced.
+    /// Adds metadata; a key that is there is replaced, or taken out if the new value is empty.
     #[must_use]
     pub fn metadata(mut self, metadata: Metadata) -> Self {
         self.metadata

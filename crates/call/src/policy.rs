@@ -1,6 +1,6 @@
 //! The extension points of retry: whether, after how long, and how much in all.
 //!
-//! Each is a trait with one method, implemented for closures. They are asked as go-micro asks its own (`client/retry.go`,
+//! [`RetryPolicy`] and [`Backoff`] have one method each and are implemented for closures; [`Budget`] has two. The first two are asked as go-micro asks its own (`client/retry.go`,
 //! `client/backoff.go`): the backoff before every attempt, the first included; the predicate after every failed attempt, the last
 //! included, with the zero-based number of the attempt that has just ended.
 

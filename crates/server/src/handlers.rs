@@ -3,6 +3,15 @@
 //! First added is outermost, over several calls too (go-micro `server/options.go`). The inbound context is outside of all of them,
 //! so that a wrapper's own calls have it as well.
 //!
+//! # Place in the stack
+//! Outermost on a server: the inbound context, then the wrappers, then the handler. It needs no [`InboundLayer`] besides.
+//!
+//! # Units and defaults
+//! Without a wrapper it is an [`InboundLayer`] and nothing else.
+//!
+//! # Errors
+//! None of its own; a wrapper's are the wrapper's.
+//!
 //! # Example
 //! ```
 //! use tower_micro_server::handlers;

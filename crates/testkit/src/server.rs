@@ -15,7 +15,7 @@ use tower_service::Service;
 
 use crate::mortal::mortal;
 
-/// A server that runs until it is killed, stopped or dropped.
+/// A server that runs until it is killed or dropped.
 #[derive(Debug)]
 pub struct TestServer {
     id: String,

@@ -5,7 +5,7 @@
 //! count, and END_STREAM travels on the DATA frame. A body that is not complete yet keeps its frames in order and can be sent once.
 //!
 //! # Units and defaults
-//! At most 64 KiB are taken in advance from a body that has not ended; one frame that is larger is kept whole.
+//! Frames are taken in advance until there are 64 KiB of them, the first two whatever their size; each is kept whole.
 //!
 //! # Example
 //! ```
@@ -108,7 +108,8 @@ impl Body {
         Self { kind: Kind::Empty }
     }
 
-    /// The same body once more, or `None` if it had not ended when it was captured.
+    /// The same body once more, or `None` if it cannot begin again: it failed, or it had not ended when it was captured
+    /// and is not [`replayable`](Self::replayable), or no longer.
     pub fn replay(&self) -> Option<Self> {
         let kind = match &self.kind {
             Kind::Empty => Kind::Empty,

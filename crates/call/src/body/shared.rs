@@ -57,7 +57,7 @@ impl Default for ReplayMemory {
     }
 }
 
-/// One attempt's view of the stream. A clone begins at the first frame.
+/// One attempt's view of the stream. [`again`](Self::again) makes one that begins at the first frame.
 pub(super) struct Reader {
     stream: Arc<Stream>,
     next: usize,

@@ -8,7 +8,7 @@
 //! | h2: CANCEL, ENHANCE_YOUR_CALM, of either side | CANCELLED, RESOURCE_EXHAUSTED | unknown |
 //! | h2: any other reset or connection error | INTERNAL | unknown |
 //! | hyper: cancelled before it was written | UNAVAILABLE | never sent |
-//! | hyper: keepalive timed out | UNAVAILABLE | unknown |
+//! | hyper: keepalive timed out, closed, or a message cut short | UNAVAILABLE | unknown |
 //! | [`tonic::TimeoutExpired`] | DEADLINE_EXCEEDED | unknown |
 //! | an I/O error: refused, unreachable, no time to connect; any other | UNAVAILABLE | never sent; unknown |
 //! | tower's `Elapsed`, of a layer of the user's | DEADLINE_EXCEEDED | unknown |

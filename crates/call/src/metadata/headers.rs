@@ -43,14 +43,6 @@ impl Metadata {
             }
         }
     }
-
-    /// Sets every entry in `headers`, in the place of what the request says itself.
-    pub fn write_over(&self, headers: &mut HeaderMap) {
-        headers.reserve(self.len());
-        for entry in &self.entries {
-            headers.insert(entry.name(), entry.header().clone());
-        }
-    }
 }
 
 fn inbound(name: &HeaderName, headers: &HeaderMap) -> Option<Entry> {

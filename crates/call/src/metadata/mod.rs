@@ -10,7 +10,7 @@
 //!
 //! # Units and defaults
 //! Empty. Values are printable ASCII; a value whose key ends in `-bin` is any text, and travels as base64. Values of
-//! keys that look secret (`…authorization`, `…cookie`, `…token`, `…-key`, `…credentials`, `…password…`, `…secret…`) are
+//! keys that look secret (`…authorization`, `…cookie`, `…token`, `…-key`, `…_key`, `…credentials`, `…password…`, `…secret…`) are
 //! hidden from `Debug` and marked sensitive on the wire, which keeps them out of compression tables.
 //!
 //! # Errors

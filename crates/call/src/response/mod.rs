@@ -68,7 +68,6 @@ struct Inner {
 }
 
 /// Whether the call is over, and how it ended.
-#[derive(Clone)]
 enum State {
     Open,
     Ok,
@@ -164,7 +163,7 @@ impl ResponseBody {
         }
     }
 
-    /// The same, for one that waits for many.
+    /// As [`on_end`](Self::on_end), for one that waits for many.
     pub fn on_end_shared(&mut self, ended: Arc<dyn SharedEnded>) {
         self.wait(Waiting::Shared(ended));
     }
