@@ -1,6 +1,6 @@
 //! Names of the headers that the onion writes and reads.
 
-use http::HeaderName;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// How long the peer has (gRPC PROTOCOL-HTTP2).
 pub const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
@@ -23,3 +23,13 @@ pub const TIMEOUT: HeaderName = HeaderName::from_static("timeout");
 
 /// go-micro's copy of the content type.
 pub const X_CONTENT_TYPE: HeaderName = HeaderName::from_static("x-content-type");
+
+/// The value of `name`. Where there are few headers, as in a call, looking at each costs less than hashing the name.
+pub fn find<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    const FEW: usize = 8;
+    if headers.len() > FEW {
+        return headers.get(name);
+    }
+    let mut all = headers.iter();
+    all.find_map(|(there, value)| (there == name).then_some(value))
+}

@@ -5,7 +5,7 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 use tonic::{Code, Status, metadata::MetadataMap};
 
 use crate::header::{GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS};
@@ -21,42 +21,64 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// Takes out of `headers` what would make a reader further out panic: tonic does, on details that are not base64. A status that tonic
 /// would read as another is written over with what was read here, so that everybody sees the same.
 pub fn read(headers: &mut HeaderMap) -> Option<Result<(), Box<Status>>> {
-    let answer = match find(headers, &GRPC_STATUS) {
-        None => None,
-        Some(code) if code == "0" => Some(Ok(())),
+    let said = Said::by(headers);
+    let undecodable = said
+        .details
+        .is_some_and(|details| BASE64.decode(details).is_err());
+    let (answer, odd) = match said.code {
+        None => (None, false),
+        Some(code) if code == "0" => (Some(Ok(())), false),
         Some(code) => {
-            let (status, odd) = (failure(code, headers), is_odd(code, headers));
-            if odd {
-                write(headers, &status);
-            }
-            Some(Err(Box::new(status)))
+            let status = Box::new(failure(code, headers));
+            (Some(Err(status)), is_odd(code, said.message))
         }
     };
-    scrub(headers);
+    if let Some(Err(status)) = answer.as_ref().filter(|_| odd) {
+        write(headers, status);
+    }
+    if undecodable {
+        headers.remove(GRPC_STATUS_DETAILS);
+    }
     answer
 }
 
-/// Headers and trailers of an answer are few: looking at each costs less than hashing the name.
-fn find<'a>(headers: &'a HeaderMap, wanted: &HeaderName) -> Option<&'a HeaderValue> {
-    const FEW: usize = 8;
-    if headers.len() > FEW {
-        return headers.get(wanted);
+/// What headers or trailers say of the end.
+#[derive(Clone, Copy, Default)]
+struct Said<'a> {
+    code: Option<&'a HeaderValue>,
+    message: Option<&'a HeaderValue>,
+    details: Option<&'a HeaderValue>,
+}
+
+impl<'a> Said<'a> {
+    /// Those of an answer are few: looking at each once costs less than hashing three names.
+    fn by(headers: &'a HeaderMap) -> Self {
+        const FEW: usize = 8;
+        if headers.len() > FEW {
+            return Self {
+                code: headers.get(GRPC_STATUS),
+                message: headers.get(GRPC_MESSAGE),
+                details: headers.get(GRPC_STATUS_DETAILS),
+            };
+        }
+        let mut said = Self::default();
+        for (name, value) in headers {
+            let place = match name.as_str() {
+                "grpc-status" => &mut said.code,
+                "grpc-message" => &mut said.message,
+                "grpc-status-details-bin" => &mut said.details,
+                _ => continue,
+            };
+            place.get_or_insert(value);
+        }
+        said
     }
-    let mut all = headers.iter();
-    all.find_map(|(name, value)| (name == wanted).then_some(value))
 }
 
 /// Writes `status` over whatever `headers` say.
 pub fn write(headers: &mut HeaderMap, status: &Status) {
     // A status with metadata that is no header cannot be written; it stays as it was.
     let _ = status.add_header(headers);
-}
-
-fn scrub(headers: &mut HeaderMap) {
-    let details = find(headers, &GRPC_STATUS_DETAILS);
-    if details.is_some_and(|details| BASE64.decode(details).is_err()) {
-        headers.remove(GRPC_STATUS_DETAILS);
-    }
 }
 
 fn failure(code: &HeaderValue, headers: &HeaderMap) -> Status {
@@ -86,8 +108,7 @@ fn known(value: &HeaderValue) -> Option<Code> {
 
 /// Whether tonic makes something else of a status: it has no word for a code that is none, and drops the code with a message that is
 /// not UTF-8.
-fn is_odd(code: &HeaderValue, headers: &HeaderMap) -> bool {
-    let message = find(headers, &GRPC_MESSAGE);
+fn is_odd(code: &HeaderValue, message: Option<&HeaderValue>) -> bool {
     let decode = |message: &HeaderValue| {
         let decoded = percent_encoding::percent_decode(message.as_bytes());
         decoded.decode_utf8().is_err()

@@ -47,11 +47,11 @@ pub struct InvalidTimeout {
 pub mod grpc_timeout {
     use super::{Duration, HeaderValue, InvalidTimeout, digits};
 
-    const MAX_COUNT: u32 = 99_999_999;
+    const MAX_COUNT: u64 = 99_999_999;
     const MAX_DIGITS: usize = 8;
 
     /// The units, finest first, each with its nanoseconds.
-    const UNITS: [(u8, u128); 6] = [
+    const UNITS: [(u8, u64); 6] = [
         (b'n', 1),
         (b'u', 1_000),
         (b'm', 1_000_000),
@@ -66,18 +66,23 @@ pub mod grpc_timeout {
     /// Zero becomes `0n`, which no caller sends: see the [module docs](super). What is longer than 99 999 999 hours
     /// (11 000 years) becomes that.
     pub fn format(timeout: Duration) -> HeaderValue {
-        let nanoseconds = timeout.as_nanos();
-        let (count, unit) = UNITS
-            .into_iter()
-            .find_map(|(unit, length)| {
-                let count = u32::try_from(nanoseconds.div_ceil(length)).ok()?;
-                (count <= MAX_COUNT).then_some((count, unit))
-            })
-            .unwrap_or((MAX_COUNT, b'H'));
-        header(count, unit)
+        // What is longer than 2^64 ns, 584 years, is told in hours.
+        let (count, unit) = match u64::try_from(timeout.as_nanos()) {
+            Ok(nanoseconds) => finest(nanoseconds),
+            Err(_) => (timeout.as_secs().div_ceil(3_600), b'H'),
+        };
+        header(count.min(MAX_COUNT), unit)
     }
 
-    fn header(mut count: u32, unit: u8) -> HeaderValue {
+    fn finest(nanoseconds: u64) -> (u64, u8) {
+        let in_units = UNITS
+            .into_iter()
+            .map(|(unit, length)| (nanoseconds.div_ceil(length), unit));
+        let mut fitting = in_units.skip_while(|(count, _)| *count > MAX_COUNT);
+        fitting.next().unwrap_or((MAX_COUNT, b'H'))
+    }
+
+    fn header(mut count: u64, unit: u8) -> HeaderValue {
         let mut text = [unit; MAX_DIGITS + 1];
         let mut first = MAX_DIGITS;
         while first == MAX_DIGITS || count > 0 {

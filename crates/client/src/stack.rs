@@ -53,7 +53,7 @@ pub(crate) fn assemble<W, C, K>(
 ) -> W::Service
 where
     W: Layer<Call<C::Service>>,
-    C: Layer<Attempt<K>>,
+    C: Layer<Attempt<K>, Service: Clone>,
     K: Connect,
 {
     let selector = &parts.selector;

@@ -73,6 +73,11 @@ pub trait Replay: HttpBody<Data = Bytes> + Default + Send + 'static {
     fn has_ended(&self) -> Option<bool> {
         None
     }
+
+    /// The same body once more, if all of it is there and that can be seen from outside.
+    fn whole(&self) -> Option<Body> {
+        None
+    }
 }
 
 impl Replay for Body {
@@ -86,6 +91,10 @@ impl Replay for Body {
 
     fn has_ended(&self) -> Option<bool> {
         Some(self.is_complete())
+    }
+
+    fn whole(&self) -> Option<Body> {
+        self.is_complete().then(|| self.replay()).flatten()
     }
 }
 

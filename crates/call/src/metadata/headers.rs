@@ -36,6 +36,9 @@ impl Metadata {
 
     /// Adds every entry to `headers` that is not there yet: what the request says itself counts.
     pub fn write_to(&self, headers: &mut HeaderMap) {
+        if self.is_empty() {
+            return;
+        }
         headers.reserve(self.len());
         for entry in &self.entries {
             if let Slot::Vacant(slot) = headers.entry(entry.name()) {

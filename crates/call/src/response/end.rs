@@ -1,8 +1,6 @@
 //! How a call ends, and who wants to know.
 
-use std::sync::Arc;
-
-use crate::{Budget, Error};
+use crate::Error;
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug)]
@@ -36,22 +34,4 @@ impl<F: FnOnce(End<'_>) + Send> Ended for F {
 pub trait SharedEnded: Send + Sync {
     /// One of the calls has ended. Called once for each.
     fn ended(&self, end: End<'_>);
-}
-
-/// Who waits for the end.
-pub(super) enum Waiting {
-    Boxed(Box<dyn Ended>),
-    Shared(Arc<dyn SharedEnded>),
-    Budget(Arc<dyn Budget>),
-}
-
-impl Waiting {
-    pub(super) fn ended(self, end: End<'_>) {
-        match (self, end) {
-            (Self::Boxed(waiting), end) => waiting.ended(end),
-            (Self::Shared(waiting), end) => waiting.ended(end),
-            (Self::Budget(budget), End::Ok) => budget.deposit(),
-            (Self::Budget(_), _) => {}
-        }
-    }
 }

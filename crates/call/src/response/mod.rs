@@ -37,10 +37,9 @@ use tokio::time::{Sleep, sleep_until};
 use tonic::{Code, Status};
 
 pub use adopt::AnswerBody;
-use end::Waiting;
 pub use end::{End, Ended, SharedEnded};
 
-use crate::{BoxError, Budget, Deadline, Dialect, Disposition, Error, Kind, Picked, status};
+use crate::{BoxError, CallOptions, Deadline, Dialect, Disposition, Error, Kind, Picked, status};
 
 /// The most frames that are kept for the reader.
 const FRAMES: usize = 64;
@@ -54,9 +53,11 @@ struct Inner {
     wire: tonic::body::Body,
     /// Frames that were looked at before the response was handed on.
     ahead: SmallVec<[Frame<Bytes>; 2]>,
-    /// The node that answers. Every call has one, so it needs no box.
+    /// The node that answers, its connection, and what a success pays into: every call has them, so they need no box.
     picked: Option<Picked>,
-    waiting: SmallVec<[Waiting; 4]>,
+    connection: Option<Arc<dyn SharedEnded>>,
+    paid: Option<Arc<CallOptions>>,
+    waiting: Vec<Box<dyn Ended>>,
     clock: Option<Clock>,
     dialect: Dialect,
     /// Whether somebody has read what the headers say.
@@ -92,7 +93,9 @@ impl From<tonic::body::Body> for ResponseBody {
             wire,
             ahead: SmallVec::new(),
             picked: None,
-            waiting: SmallVec::new(),
+            connection: None,
+            paid: None,
+            waiting: Vec::new(),
             clock: None,
             dialect: Dialect::Grpc,
             judged: false,
@@ -151,7 +154,11 @@ impl ResponseBody {
 
     /// Tells `ended` how the call ends; at once if it has.
     pub fn on_end(&mut self, ended: Box<dyn Ended>) {
-        self.wait(Waiting::Boxed(ended));
+        match &self.0.state {
+            State::Open => self.0.waiting.push(ended),
+            State::Ok => ended.ended(End::Ok),
+            State::Failed(error) => ended.ended(End::Failed(error)),
+        }
     }
 
     /// Ends `picked` when the call ends; at once if it has.
@@ -163,21 +170,21 @@ impl ResponseBody {
         }
     }
 
-    /// As [`on_end`](Self::on_end), for one that waits for many.
-    pub fn on_end_shared(&mut self, ended: Arc<dyn SharedEnded>) {
-        self.wait(Waiting::Shared(ended));
-    }
-
-    /// Pays `budget` if the call ends well.
-    pub fn on_success(&mut self, budget: Arc<dyn Budget>) {
-        self.wait(Waiting::Budget(budget));
-    }
-
-    fn wait(&mut self, waiting: Waiting) {
+    /// Tells `connection`, which carries many calls, how this one ends; at once if it has.
+    pub fn set_connection(&mut self, connection: Arc<dyn SharedEnded>) {
         match &self.0.state {
-            State::Open => self.0.waiting.push(waiting),
-            State::Ok => waiting.ended(End::Ok),
-            State::Failed(error) => waiting.ended(End::Failed(error)),
+            State::Open => self.0.connection = Some(connection),
+            State::Ok => connection.ended(End::Ok),
+            State::Failed(error) => connection.ended(End::Failed(error)),
+        }
+    }
+
+    /// Pays the budget of `options` if the call ends well.
+    pub fn pay_budget_of(&mut self, options: Arc<CallOptions>) {
+        match &self.0.state {
+            State::Open => self.0.paid = Some(options),
+            State::Ok => pay(&options),
+            State::Failed(_) => {}
         }
     }
 
@@ -304,13 +311,8 @@ impl ResponseBody {
             Some(picked) => picked.explain(error),
             None => error,
         };
-        self.0
-            .waiting
-            .iter()
-            .fold(error, |error, waiting| match waiting {
-                Waiting::Boxed(waiting) => waiting.explain(error),
-                Waiting::Shared(_) | Waiting::Budget(_) => error,
-            })
+        let waiting = self.0.waiting.iter();
+        waiting.fold(error, |error, waiting| waiting.explain(error))
     }
 
     fn end(&mut self, state: State) {
@@ -326,8 +328,20 @@ impl ResponseBody {
         if let Some(picked) = self.0.picked.take() {
             picked.end(end);
         }
+        if let Some(connection) = self.0.connection.take() {
+            connection.ended(end);
+        }
+        if let (Some(options), End::Ok) = (self.0.paid.take(), end) {
+            pay(&options);
+        }
         let waiting = std::mem::take(&mut self.0.waiting);
         waiting.into_iter().for_each(|waiting| waiting.ended(end));
+    }
+}
+
+fn pay(options: &CallOptions) {
+    if let Some(budget) = options.get_budget() {
+        budget.deposit();
     }
 }
 

@@ -38,7 +38,7 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Cache};
 use http::Request;
 use tokio::time::Instant;
 use tonic::Code;
@@ -75,7 +75,7 @@ impl<S> Layer<S> for OptionsLayer {
     fn layer(&self, inner: S) -> Self::Service {
         Options {
             inner,
-            settings: Arc::clone(&self.settings),
+            settings: Cache::new(Arc::clone(&self.settings)),
         }
     }
 }
@@ -84,11 +84,12 @@ impl<S> Layer<S> for OptionsLayer {
 #[derive(Clone, Debug)]
 pub struct Options<S> {
     inner: S,
-    settings: Arc<ArcSwap<Settings>>,
+    /// Looks for a change with one load, and counts no references.
+    settings: Cache<Arc<ArcSwap<Settings>>, Arc<Settings>>,
 }
 
 impl<S> Options<S> {
-    fn settle<B: Replay>(&self, request: &mut Request<B>) -> Result<(), Error> {
+    fn settle<B: Replay>(&mut self, request: &mut Request<B>) -> Result<(), Error> {
         let ambient = ambient::current();
         let asked = request.extensions_mut().remove::<CallOptions>();
         let requested = asked.as_ref().and_then(CallOptions::get_timeout);
@@ -105,7 +106,7 @@ impl<S> Options<S> {
 
     /// Shares the client's own options with every call that asks for nothing else.
     fn merged(
-        &self,
+        &mut self,
         path: &str,
         ambient: Option<&Ambient>,
         asked: Option<CallOptions>,
@@ -177,7 +178,7 @@ fn earlier(one: Option<Deadline>, other: Option<Deadline>) -> Option<Deadline> {
 
 /// What the caller set with [`tonic::Request::set_timeout`].
 fn asked_timeout<B>(request: &Request<B>) -> Result<Option<Duration>, Error> {
-    let Some(value) = request.headers().get(header::GRPC_TIMEOUT) else {
+    let Some(value) = header::find(request.headers(), &header::GRPC_TIMEOUT) else {
         return Ok(None);
     };
     grpc_timeout::parse(value)

@@ -40,12 +40,10 @@ use std::{
 use http::{HeaderMap, HeaderValue, Request};
 use tower_layer::Layer;
 use tower_micro_call::{
-    CallOptions, Deadline, Error, Notes, header,
+    CallOptions, Deadline, Notes, header,
     timeout::{format_nanoseconds, grpc_timeout},
 };
 use tower_service::Service;
-
-use crate::answer::ResponseFuture;
 
 /// go-micro's default for its gRPC client.
 const GRPC_PROTO: HeaderValue = HeaderValue::from_static("application/grpc+proto");
@@ -65,7 +63,8 @@ impl<S> Layer<S> for MetadataLayer {
     type Service = WriteMetadata<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        WriteMetadata { inner }
+        let timeout = LastTimeout::default();
+        WriteMetadata { inner, timeout }
     }
 }
 
@@ -73,30 +72,53 @@ impl<S> Layer<S> for MetadataLayer {
 #[derive(Clone, Debug)]
 pub struct WriteMetadata<S> {
     inner: S,
+    timeout: LastTimeout,
 }
 
-/// Writes the headers that follow from the notes; they are put aside meanwhile, since both are the request's.
-fn write_notes<B>(request: &mut Request<B>) {
-    let mut headers = std::mem::take(request.headers_mut());
-    if let Some(notes) = Notes::of(request.extensions()) {
-        write(&mut headers, notes);
-    }
-    *request.headers_mut() = headers;
+/// First attempts mostly have the same time as those before: from the second one on its header is kept.
+#[derive(Clone, Debug, Default)]
+struct LastTimeout {
+    timeout: Option<Duration>,
+    header: Option<HeaderValue>,
 }
 
-fn write(headers: &mut HeaderMap, notes: &Notes) {
-    if let Some(options) = notes.options() {
-        options.get_metadata().write_to(headers);
-        if options.spoken().is_go_micro() {
-            write_go_micro(headers, options, notes.deadline());
+impl LastTimeout {
+    fn header(&mut self, timeout: Duration) -> HeaderValue {
+        if self.timeout.replace(timeout) != Some(timeout) {
+            self.header = None;
+            return grpc_timeout::format(timeout);
         }
+        let header = &mut self.header;
+        header
+            .get_or_insert_with(|| grpc_timeout::format(timeout))
+            .clone()
     }
-    let attempt = notes.attempt().number;
-    if attempt > 0 {
-        headers.insert(header::GRPC_PREVIOUS_RPC_ATTEMPTS, attempt.into());
+}
+
+impl<S> WriteMetadata<S> {
+    /// Writes the headers that follow from the notes; they are put aside meanwhile, since both are the request's.
+    fn write_notes<B>(&mut self, request: &mut Request<B>) {
+        let mut headers = std::mem::take(request.headers_mut());
+        if let Some(notes) = Notes::of(request.extensions()) {
+            self.write(&mut headers, notes);
+        }
+        *request.headers_mut() = headers;
     }
-    if let Some(left) = time_left(notes) {
-        headers.insert(header::GRPC_TIMEOUT, grpc_timeout::format(left));
+
+    fn write(&mut self, headers: &mut HeaderMap, notes: &Notes) {
+        if let Some(options) = notes.options() {
+            options.get_metadata().write_to(headers);
+            if options.spoken().is_go_micro() {
+                write_go_micro(headers, options, notes.deadline());
+            }
+        }
+        let attempt = notes.attempt().number;
+        if attempt > 0 {
+            headers.insert(header::GRPC_PREVIOUS_RPC_ATTEMPTS, attempt.into());
+        }
+        if let Some(left) = time_left(notes) {
+            headers.insert(header::GRPC_TIMEOUT, self.timeout.header(left));
+        }
     }
 }
 
@@ -123,18 +145,17 @@ fn time_left(notes: &Notes) -> Option<Duration> {
 impl<S, B> Service<Request<B>> for WriteMetadata<S>
 where
     S: Service<Request<B>>,
-    S::Error: Into<Error>,
 {
     type Response = S::Response;
-    type Error = Error;
-    type Future = ResponseFuture<S::Future>;
+    type Error = S::Error;
+    type Future = S::Future;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_ready(cx).map_err(Into::into)
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        write_notes(&mut request);
-        ResponseFuture::Calling(self.inner.call(request))
+    fn call(&mut self, mut request: Request<B>) -> S::Future {
+        self.write_notes(&mut request);
+        self.inner.call(request)
     }
 }

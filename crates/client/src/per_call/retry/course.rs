@@ -9,47 +9,29 @@ use std::{sync::Arc, time::Duration};
 use http::{Request, Response};
 use tokio::time::{Instant, Sleep, sleep};
 use tower_micro_call::{
-    Attempt, CallOptions, CallReport, Deadline, Disposition, Error, Kind, Notes, Replay,
-    ResponseBody, RetryContext,
+    CallOptions, CallReport, Deadline, Error, Kind, Notes, Replay, ResponseBody, RetryContext,
 };
 
-use super::{head::Head, pushback::Pushback};
+use super::{again::Again, pushback::Pushback};
 
-/// Before the second request in a row that nobody saw; doubles after each.
-const UNSEEN_FIRST: Duration = Duration::from_millis(25);
-/// The longest such pause.
-const UNSEEN_LONGEST: Duration = Duration::from_secs(1);
-
-/// How many such requests a call without a deadline sends before the predicate is asked.
-const UNSEEN_WITHOUT_DEADLINE: u32 = 16;
-
-/// What is the same for all attempts of a call, and how far they have come.
+/// How far a call has come.
 #[derive(Debug)]
 pub(super) struct Course {
-    options: Arc<CallOptions>,
-    deadline: Option<Deadline>,
-    head: Option<Box<Head>>,
-    retries: u32,
-    /// The attempt under way, zero-based.
-    attempt: u32,
-    /// The attempt since which the backoff grows: the last one before which a node named the pause itself.
-    grows_from: u32,
-    /// The pause before the next attempt, if it is not for the backoff to say.
-    pause: Option<Duration>,
-    unseen: Unseen,
+    kept: Kept,
+    /// If that is to be reported.
     began: Option<Instant>,
-    previous: Option<Error>,
-    /// How the attempt before the previous one ended.
-    before: Option<Error>,
 }
 
-/// Requests that were sent once more because no node acted on them. They are no attempts, and free.
-#[derive(Debug, Default)]
-struct Unseen {
-    never_sent: u32,
-    refused: bool,
-    /// Why the request that is about to be sent is one.
-    next: Option<Error>,
+/// What is kept of the call.
+#[derive(Debug)]
+enum Kept {
+    /// It has one attempt.
+    Once {
+        options: Arc<CallOptions>,
+        deadline: Option<Deadline>,
+    },
+    /// It may have more.
+    Repeatable(Box<Again>),
 }
 
 /// What follows an attempt that failed.
@@ -59,35 +41,69 @@ pub(super) enum Verdict {
 }
 
 impl Course {
-    pub(super) fn new(
-        options: Arc<CallOptions>,
-        deadline: Option<Deadline>,
-        head: Option<Box<Head>>,
-        retries: u32,
-    ) -> Self {
-        let began = (options.get_report() == Some(true)).then(Instant::now);
-        Self {
-            options,
-            deadline,
-            head,
-            retries,
-            attempt: 0,
-            grows_from: 0,
-            pause: None,
-            unseen: Unseen::default(),
-            began,
-            previous: None,
-            before: None,
+    /// Of a call that cannot be repeated.
+    pub(super) fn once(options: Arc<CallOptions>, deadline: Option<Deadline>) -> Self {
+        Self::new(Kept::Once { options, deadline })
+    }
+
+    /// Of one that may be.
+    pub(super) fn repeatable(again: Box<Again>) -> Self {
+        Self::new(Kept::Repeatable(again))
+    }
+
+    fn new(kept: Kept) -> Self {
+        let mut course = Self { kept, began: None };
+        if course.options().get_report() == Some(true) {
+            course.began = Some(Instant::now());
+        }
+        course
+    }
+
+    fn options(&self) -> &Arc<CallOptions> {
+        match &self.kept {
+            Kept::Once { options, .. } => options,
+            Kept::Repeatable(again) => again.options(),
         }
     }
 
+    fn deadline(&self) -> Option<Deadline> {
+        match &self.kept {
+            Kept::Once { deadline, .. } => *deadline,
+            Kept::Repeatable(again) => again.deadline(),
+        }
+    }
+
+    const fn again(&self) -> Option<&Again> {
+        match &self.kept {
+            Kept::Once { .. } => None,
+            Kept::Repeatable(again) => Some(again),
+        }
+    }
+
+    const fn again_mut(&mut self) -> Option<&mut Again> {
+        match &mut self.kept {
+            Kept::Once { .. } => None,
+            Kept::Repeatable(again) => Some(again),
+        }
+    }
+
+    /// The attempt under way, zero-based.
+    fn attempt(&self) -> u32 {
+        self.again().map_or(0, |again| again.attempt)
+    }
+
+    fn take_previous(&mut self) -> Option<Error> {
+        self.again_mut().and_then(|again| again.previous.take())
+    }
+
     fn context(&self) -> RetryContext<'_> {
-        RetryContext::new(self.attempt, &self.options)
+        RetryContext::new(self.attempt(), self.options())
     }
 
     /// The pause before the attempt that is about to begin.
     pub(super) fn pause(&mut self) -> Result<Option<Sleep>, Error> {
-        let pause = match self.pause.take() {
+        let named = self.again_mut().and_then(|again| again.pause.take());
+        let pause = match named {
             Some(pause) => pause,
             None => self.backoff()?,
         };
@@ -95,15 +111,18 @@ impl Course {
     }
 
     fn backoff(&self) -> Result<Duration, Error> {
-        let Some(backoff) = self.options.get_backoff() else {
+        let Some(backoff) = self.options().get_backoff() else {
             return Ok(Duration::ZERO);
         };
-        let untried = self.attempt > 0 && self.head.as_ref().is_some_and(|head| head.has_untried());
-        let cx = self.context().with_error(self.previous.as_ref());
-        let cx = cx.with_untried(untried).growing_from(self.grows_from);
+        let mut cx = self.context();
+        if let Some(again) = self.again() {
+            cx = cx.with_error(again.previous.as_ref());
+            cx = cx.with_untried(again.has_untried());
+            cx = cx.growing_from(again.grows_from);
+        }
         backoff
             .delay(cx)
-            .map_err(|cause| Error::backoff(&cause, self.options.spoken()))
+            .map_err(|cause| Error::backoff(&cause, self.options().spoken()))
     }
 
     /// The predicate is asked before attempts are counted, so that it is asked after the last one too.
@@ -111,140 +130,108 @@ impl Course {
         if error.kind() == Kind::Deadline {
             return self.end(error);
         }
-        if self.head.is_some() && self.unseen.allows(&error, self.deadline.is_some()) {
-            return self.send_again(error);
+        let ends = self.deadline().is_some();
+        if let Some(again) = self.again_mut()
+            && again.unseen.allows(&error, ends)
+        {
+            again.send_again(error);
+            return Verdict::Again;
         }
-        let Some(policy) = self.options.get_retry() else {
+        let Some(policy) = self.options().get_retry() else {
             return self.end(error);
         };
         match policy.should_retry(self.context().with_error(Some(&error))) {
             Err(instead) => Verdict::End(instead),
-            Ok(true) if self.attempt < self.retries => self.repeat(error),
-            Ok(_) => self.end(error),
+            Ok(true) => self.repeat(error),
+            Ok(false) => self.end(error),
         }
-    }
-
-    fn send_again(&mut self, error: Error) -> Verdict {
-        self.pause = Some(self.unseen.pause());
-        self.unseen.next = Some(error);
-        Verdict::Again
     }
 
     fn repeat(&mut self, error: Error) -> Verdict {
+        let again = self.again_mut().filter(|again| again.left() > 0);
+        let Some(again) = again else {
+            return self.end(error);
+        };
         match Pushback::of(&error) {
             Pushback::Stop => return self.end(error),
-            Pushback::Unsaid => {}
-            Pushback::After(pause) => {
-                self.pause = Some(pause);
-                self.grows_from = self.attempt + 1;
-            }
+            Pushback::Unsaid => again.repeat(error),
+            Pushback::After(pause) => again.repeat_after(pause, error),
         }
-        self.before = self.previous.replace(error);
-        self.attempt += 1;
         Verdict::Again
     }
 
     fn end(&mut self, error: Error) -> Verdict {
-        let attempts = self.attempt + 1;
-        Verdict::End(error.with_attempts(attempts, self.previous.take()))
+        let attempts = self.attempt() + 1;
+        Verdict::End(error.with_attempts(attempts, self.take_previous()))
     }
 
     /// The request of the attempt that is about to begin.
     pub(super) fn request<B: Replay>(&self) -> Option<Request<B>> {
-        let attempt = Attempt::new(self.attempt, self.retries - self.attempt);
-        let attempt = attempt.after(self.previous.clone());
-        self.head.as_ref().and_then(|head| head.request(attempt))
+        self.again().and_then(super::again::Again::request)
     }
 
     /// How the call ends if there is nothing left to send: a stream of which more was read than is kept.
     pub(super) fn committed(&mut self) -> Error {
-        if let Some(unseen) = self.unseen.next.take() {
-            return unseen.with_attempts(self.attempt + 1, self.previous.take());
-        }
-        let last = self.previous.take();
-        let error = last.expect("an attempt failed before another is wanted");
-        error.with_attempts(self.attempt, self.before.take())
+        let again = self.again_mut();
+        again
+            .expect("another attempt was wanted, and can be")
+            .committed()
     }
 
     /// The budget is paid when the answer has ended well.
     pub(super) fn succeed(&self, response: &mut Response<ResponseBody>) {
-        if let Some(budget) = self.options.get_budget() {
-            response.body_mut().on_success(Arc::clone(budget));
+        let options = self.options();
+        if options.get_budget().is_some() {
+            response.body_mut().pay_budget_of(Arc::clone(options));
         }
         if let Some(began) = self.began {
-            let node = response.extensions_mut().remove::<CallReport>();
-            let node = node.and_then(|report| report.node);
-            let report = CallReport::new(self.attempt + 1, began.elapsed()).with_node(node);
+            let attempt = response.extensions_mut().remove::<CallReport>();
+            let node = attempt.and_then(|report| report.node);
+            let report = CallReport::new(self.attempt() + 1, began.elapsed()).with_node(node);
             response.extensions_mut().insert(report);
         }
     }
 
     /// How the call ends if its deadline passes between two attempts: with the node of the last one, if there was one.
     pub(super) fn overdue<B>(&mut self, next: Option<&Request<B>>) -> Option<Error> {
-        let deadline = self.deadline?;
+        let deadline = self.deadline()?;
         if !deadline.has_passed(Instant::now()) {
             return None;
         }
-        let error = Error::deadline(deadline.timeout(), self.options.spoken());
+        let error = Error::deadline(deadline.timeout(), self.options().spoken());
         let notes = next.and_then(|next| Notes::of(next.extensions()));
         let error = match notes.and_then(Notes::service) {
             Some(service) => error.with_service(service),
             None => error,
         };
-        let before = self.unseen.next.take().or_else(|| self.previous.take());
+        let attempts = self.attempt();
+        let before = self.again_mut().and_then(super::again::Again::take_last);
         let error = match before.as_ref().and_then(Error::node) {
             Some(node) => error.with_node(node),
             None => error,
         };
-        Some(error.with_attempts(self.attempt, before))
+        Some(error.with_attempts(attempts, before))
     }
 
     /// How the call ends if the retry that could be sent now may not be. It is paid for here and not when it was decided on, so that a
     /// call that is dropped in between has taken nothing.
     pub(super) fn refused<B>(&mut self, next: Option<&Request<B>>) -> Option<Error> {
-        let free = self.unseen.next.is_some();
-        if self.attempt == 0 && !free {
+        let free = self.again().is_some_and(super::again::Again::is_unseen);
+        if self.attempt() == 0 && !free {
             return None;
         }
         if let Some(error) = self.overdue(next) {
             return Some(error);
         }
-        self.unseen.next = None;
         if free || self.is_within_budget() {
+            self.again_mut().into_iter().for_each(Again::forget_unseen);
             return None;
         }
-        let last = self.previous.take()?;
-        Some(last.with_attempts(self.attempt, self.before.take()))
+        self.again_mut().and_then(super::again::Again::last_in_full)
     }
 
     fn is_within_budget(&self) -> bool {
-        let budget = self.options.get_budget();
+        let budget = self.options().get_budget();
         budget.is_none_or(|budget| budget.withdraw())
-    }
-}
-
-impl Unseen {
-    /// gRFC A6, "Transparent Retries": what never left is sent until the deadline, what a node refused unseen is sent once more.
-    /// A call without a deadline would never end so, and asks the predicate after a while. A node that cannot be connected to is
-    /// another matter, which is the predicate's from the beginning.
-    fn allows(&mut self, error: &Error, ends: bool) -> bool {
-        if error.kind() != Kind::Transport {
-            return false;
-        }
-        match error.disposition() {
-            Disposition::NeverSent => ends || self.never_sent < UNSEEN_WITHOUT_DEADLINE,
-            Disposition::Unprocessed => !std::mem::replace(&mut self.refused, true),
-            _ => false,
-        }
-    }
-
-    /// None before the first; then growing, so that a connection that takes nothing is not asked in a circle.
-    fn pause(&mut self) -> Duration {
-        let before = self.never_sent;
-        self.never_sent = before.saturating_add(1);
-        match before {
-            0 => Duration::ZERO,
-            more => (UNSEEN_FIRST * (1 << (more - 1).min(8))).min(UNSEEN_LONGEST),
-        }
     }
 }

@@ -1,6 +1,8 @@
 use std::{
     future::Future,
+    mem,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, Waker, ready},
 };
 
@@ -16,10 +18,23 @@ use super::course::{Course, Verdict};
 #[pin_project]
 #[derive(Debug)]
 pub struct ResponseFuture<S, B, F> {
-    inner: S,
+    inner: Inner<S>,
     course: Course,
     #[pin]
     phase: Phase<B, F>,
+}
+
+/// What later attempts go through: cloned when one is due.
+#[derive(Debug)]
+struct Inner<S> {
+    spare: Arc<S>,
+    own: Option<S>,
+}
+
+impl<S: Clone> Inner<S> {
+    fn own(&mut self) -> &mut S {
+        self.own.get_or_insert_with(|| S::clone(&self.spare))
+    }
 }
 
 /// A request that waits for its turn is kept in a box; one that need not wait never sees it.
@@ -42,18 +57,29 @@ type Parked<B> = Option<Request<B>>;
 
 impl<S, B> ResponseFuture<S, B, S::Future>
 where
-    S: Service<Request<B>>,
+    S: Service<Request<B>> + Clone,
     S::Error: Into<Error>,
 {
     /// Sends the first attempt, unless it has to wait.
-    pub(super) fn start(mut inner: S, request: Request<B>, mut course: Course) -> Self {
+    pub(super) fn start(
+        first: &mut S,
+        spare: Arc<S>,
+        request: Request<B>,
+        mut course: Course,
+    ) -> Self {
+        let mut inner = Inner { spare, own: None };
         let phase = match course.pause() {
             Err(error) => Phase::Failed(Some(error)),
             Ok(Some(sleep)) => Phase::Waiting(Box::new(Some(request)), sleep),
-            Ok(None) => match inner.poll_ready(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(Ok(())) => Phase::Calling(inner.call(request)),
+            Ok(None) => match first.poll_ready(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(Ok(())) => Phase::Calling(first.call(request)),
                 Poll::Ready(Err(error)) => Phase::Failed(Some(error.into())),
-                Poll::Pending => Phase::Readying(Box::new(Some(request))),
+                Poll::Pending => {
+                    // Whoever has begun to wait goes on waiting, with this call.
+                    let fresh = S::clone(&inner.spare);
+                    inner.own = Some(mem::replace(first, fresh));
+                    Phase::Readying(Box::new(Some(request)))
+                }
             },
         };
         Self {
@@ -66,7 +92,7 @@ where
 
 impl<S, B, RB> Future for ResponseFuture<S, B, S::Future>
 where
-    S: Service<Request<B>, Response = Response<RB>>,
+    S: Service<Request<B>, Response = Response<RB>> + Clone,
     S::Error: Into<Error>,
     B: Replay,
     RB: AnswerBody,
@@ -78,7 +104,7 @@ where
         loop {
             let failed = match this.phase.as_mut().project() {
                 PhaseProjected::Due(request) => {
-                    let request = std::mem::take(request);
+                    let request = mem::take(request);
                     match this.course.pause() {
                         Ok(None) => this.phase.set(Phase::Readying(request)),
                         Ok(Some(sleep)) => this.phase.set(Phase::Waiting(request, sleep)),
@@ -92,11 +118,11 @@ where
                         return Poll::Ready(Err(error));
                     }
                     ready!(slept);
-                    let request = std::mem::take(request);
+                    let request = mem::take(request);
                     this.phase.set(Phase::Readying(request));
                     continue;
                 }
-                PhaseProjected::Readying(request) => match this.inner.poll_ready(cx) {
+                PhaseProjected::Readying(request) => match this.inner.own().poll_ready(cx) {
                     Poll::Pending => {
                         let overdue = this.course.overdue(request.as_ref().as_ref());
                         return overdue.map_or(Poll::Pending, |error| Poll::Ready(Err(error)));
@@ -107,7 +133,7 @@ where
                         }
                         let mut request = request.take().expect("kept until it is sent");
                         Notes::of_mut(request.extensions_mut()).set_now(Instant::now());
-                        let attempt = this.inner.call(request);
+                        let attempt = this.inner.own().call(request);
                         this.phase.set(Phase::Calling(attempt));
                         continue;
                     }

@@ -9,34 +9,35 @@ use tonic::GrpcMethod;
 use tower_micro_call::{Attempt, Body, Notes, Replay};
 use tower_micro_selector::Picker;
 
+/// Room for as many headers as most requests come with.
+type Headers = SmallVec<[(HeaderName, HeaderValue); 6]>;
+
 /// A request as it came in, before any attempt changed it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Head {
     method: Method,
     uri: Uri,
     version: Version,
-    headers: SmallVec<[(HeaderName, HeaderValue); 6]>,
+    headers: Headers,
     grpc_method: Option<GrpcMethod<'static>>,
-    notes: Notes,
+    pub(super) notes: Notes,
     body: Body,
 }
 
 impl Head {
-    /// Keeps `request`, whose body is `body` once more.
-    pub(super) fn of<B>(request: &Request<B>, body: Body) -> Self {
-        let notes = Notes::of(request.extensions());
-        let headers = request.headers().iter();
-        Self {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            version: request.version(),
-            headers: headers
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect(),
-            grpc_method: request.extensions().get().cloned(),
-            notes: notes.cloned().unwrap_or_default(),
-            body,
+    /// Keeps `request`, whose body is `body` once more. A head is large: it is filled where it stands, and not moved there.
+    pub(super) fn keep<B>(&mut self, request: &Request<B>, body: Body) {
+        self.method = request.method().clone();
+        self.uri = request.uri().clone();
+        self.version = request.version();
+        for (name, value) in request.headers() {
+            self.headers.push((name.clone(), value.clone()));
         }
+        self.grpc_method = request.extensions().get().cloned();
+        if let Some(notes) = Notes::of(request.extensions()) {
+            self.notes = notes.clone();
+        }
+        self.body = body;
     }
 
     /// Whether the next attempt can go to a node that was not tried.

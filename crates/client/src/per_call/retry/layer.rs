@@ -10,7 +10,7 @@ use tower_micro_call::{
 };
 use tower_service::Service;
 
-use super::{course::Course, future::ResponseFuture, head::Head};
+use super::{again::Again, course::Course, future::ResponseFuture};
 use crate::Preset;
 
 /// What is kept of a stream so that it can be sent again, unless its options say otherwise.
@@ -50,11 +50,12 @@ impl Default for RetryLayer {
     }
 }
 
-impl<S> Layer<S> for RetryLayer {
+impl<S: Clone> Layer<S> for RetryLayer {
     type Service = Retry<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
         Retry {
+            spare: Arc::new(inner.clone()),
             inner,
             options: Arc::clone(&self.options),
             memory: Arc::clone(&self.memory),
@@ -65,15 +66,47 @@ impl<S> Layer<S> for RetryLayer {
 /// Does a call that failed once more.
 #[derive(Clone, Debug)]
 pub struct Retry<S> {
+    /// What first attempts go through.
     inner: S,
+    /// What later ones are cloned from: a call that needs none clones nothing.
+    spare: Arc<S>,
     options: Arc<CallOptions>,
     memory: Arc<ReplayMemory>,
 }
 
 impl<S> Retry<S> {
-    /// The body once more; `None` if it can be sent only once.
-    fn keep<B: Replay>(&self, body: &mut B, options: &CallOptions) -> Option<Body> {
+    fn course<B: Replay>(&self, request: &mut Request<B>) -> Course {
+        let notes = Notes::of(request.extensions());
+        let options = notes.and_then(Notes::options).unwrap_or(&self.options);
+        let retries = options.get_retries().unwrap_or(0);
         let limit = options.get_replay_limit().unwrap_or(REPLAY);
+        if retries > 0
+            && let Some(body) = self.keep(request.body_mut(), limit)
+        {
+            return self.repeatable(request, body, retries);
+        }
+        let notes = Notes::of(request.extensions());
+        let options = notes.and_then(Notes::options).unwrap_or(&self.options);
+        Course::once(Arc::clone(options), notes.and_then(Notes::deadline))
+    }
+
+    fn repeatable<B>(&self, request: &mut Request<B>, body: Body, retries: u32) -> Course {
+        let notes = Notes::of_mut(request.extensions_mut());
+        notes.set_attempt(Attempt::new(0, retries));
+        let mut again = Box::<Again>::default();
+        if notes.options().is_none() {
+            again.default = Some(Arc::clone(&self.options));
+        }
+        again.retries = retries;
+        again.head.keep(request, body);
+        Course::repeatable(again)
+    }
+
+    /// The body once more; `None` if it can be sent only once. Of a stream at most `limit` bytes are kept.
+    fn keep<B: Replay>(&self, body: &mut B, limit: usize) -> Option<Body> {
+        if let Some(again) = body.whole() {
+            return Some(again);
+        }
         let captured = std::mem::take(body).capture();
         let captured = captured.replayable(limit, &self.memory);
         let again = captured.replay();
@@ -99,22 +132,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let options = Notes::of(request.extensions()).and_then(Notes::options);
-        let options = Arc::clone(options.unwrap_or(&self.options));
-        let again = match options.get_retries() {
-            None | Some(0) => None,
-            Some(_) => self.keep(request.body_mut(), &options),
-        };
-        let retries = again.as_ref().and(options.get_retries()).unwrap_or(0);
-        let deadline = if retries > 0 {
-            let notes = Notes::of_mut(request.extensions_mut());
-            notes.set_attempt(Attempt::new(0, retries));
-            notes.deadline()
-        } else {
-            Notes::of(request.extensions()).and_then(Notes::deadline)
-        };
-        let head = again.map(|body| Box::new(Head::of(&request, body)));
-        let course = Course::new(options, deadline, head, retries);
-        ResponseFuture::start(self.inner.clone(), request, course)
+        let course = self.course(&mut request);
+        ResponseFuture::start(&mut self.inner, Arc::clone(&self.spare), request, course)
     }
 }

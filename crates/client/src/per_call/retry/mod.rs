@@ -31,6 +31,8 @@
 //! # Not here
 //! How a request stream is kept: see [`Body::replayable`](tower_micro_call::Body::replayable). Hedging.
 
+mod again;
+
 mod backoff;
 
 pub mod budget;

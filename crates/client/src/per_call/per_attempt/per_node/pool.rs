@@ -198,7 +198,7 @@ impl<C: Clone + Send + Sync + 'static> Lent<C> {
     /// Lends it for as long as `body` goes on.
     pub(super) fn until_end_of(self, body: &mut ResponseBody) {
         self.connection.streams.fetch_add(1, Relaxed);
-        body.on_end_shared(Arc::<Connection<C>>::clone(&self.connection));
+        body.set_connection(Arc::<Connection<C>>::clone(&self.connection));
     }
 }
 

@@ -1,0 +1,146 @@
+//! What another attempt of a call begins with, and how far the call has come.
+
+use std::{sync::Arc, time::Duration};
+
+use http::Request;
+use tower_micro_call::{Attempt, CallOptions, Deadline, Disposition, Error, Kind, Replay};
+
+use super::head::Head;
+
+/// Before the second request in a row that nobody saw; doubles after each.
+const UNSEEN_FIRST: Duration = Duration::from_millis(25);
+/// The longest such pause.
+const UNSEEN_LONGEST: Duration = Duration::from_secs(1);
+
+/// How many such requests a call without a deadline sends before the predicate is asked.
+const UNSEEN_WITHOUT_DEADLINE: u32 = 16;
+
+/// Of a call that may have more than one attempt.
+#[derive(Debug, Default)]
+pub(super) struct Again {
+    pub(super) head: Head,
+    /// For a call whose notes have no options.
+    pub(super) default: Option<Arc<CallOptions>>,
+    /// How many attempts may follow the first one.
+    pub(super) retries: u32,
+    /// The attempt under way, zero-based.
+    pub(super) attempt: u32,
+    /// The attempt since which the backoff grows: the last one before which a node named the pause itself.
+    pub(super) grows_from: u32,
+    /// The pause before the next attempt, if it is not for the backoff to say.
+    pub(super) pause: Option<Duration>,
+    pub(super) unseen: Unseen,
+    pub(super) previous: Option<Error>,
+    /// How the attempt before the previous one ended.
+    before: Option<Error>,
+}
+
+/// Requests that were sent once more because no node acted on them. They are no attempts, and free.
+#[derive(Debug, Default)]
+pub(super) struct Unseen {
+    never_sent: u32,
+    refused: bool,
+    /// Why the request that is about to be sent is one.
+    next: Option<Error>,
+}
+
+impl Again {
+    pub(super) fn options(&self) -> &Arc<CallOptions> {
+        let options = self.head.notes.options().or(self.default.as_ref());
+        options.expect("noted, or given beside the head")
+    }
+
+    pub(super) const fn deadline(&self) -> Option<Deadline> {
+        self.head.notes.deadline()
+    }
+
+    /// How many attempts may follow the one under way.
+    pub(super) const fn left(&self) -> u32 {
+        self.retries - self.attempt
+    }
+
+    /// Whether the next attempt can go to a node that was not tried.
+    pub(super) fn has_untried(&self) -> bool {
+        self.attempt > 0 && self.head.has_untried()
+    }
+
+    /// The attempt under way failed with `error`, and another follows.
+    pub(super) fn repeat(&mut self, error: Error) {
+        self.before = self.previous.replace(error);
+        self.attempt += 1;
+    }
+
+    /// The same, after a pause that the node named.
+    pub(super) fn repeat_after(&mut self, pause: Duration, error: Error) {
+        self.repeat(error);
+        self.pause = Some(pause);
+        self.grows_from = self.attempt;
+    }
+
+    /// The same attempt once more: nobody saw it.
+    pub(super) fn send_again(&mut self, error: Error) {
+        self.pause = Some(self.unseen.pause());
+        self.unseen.next = Some(error);
+    }
+
+    /// Whether what is about to be sent is an attempt that nobody saw.
+    pub(super) const fn is_unseen(&self) -> bool {
+        self.unseen.next.is_some()
+    }
+
+    pub(super) fn forget_unseen(&mut self) {
+        self.unseen.next = None;
+    }
+
+    /// The request of the attempt that is about to begin.
+    pub(super) fn request<B: Replay>(&self) -> Option<Request<B>> {
+        let attempt = Attempt::new(self.attempt, self.left()).after(self.previous.clone());
+        self.head.request(attempt)
+    }
+
+    /// What was sent last failed with this, attempt or not.
+    pub(super) fn take_last(&mut self) -> Option<Error> {
+        self.unseen.next.take().or_else(|| self.previous.take())
+    }
+
+    /// The last attempt's failure, with the number of attempts and the one before.
+    pub(super) fn last_in_full(&mut self) -> Option<Error> {
+        let last = self.previous.take()?;
+        Some(last.with_attempts(self.attempt, self.before.take()))
+    }
+
+    /// How the call ends if what is to be sent is not there any more.
+    pub(super) fn committed(&mut self) -> Error {
+        if let Some(unseen) = self.unseen.next.take() {
+            return unseen.with_attempts(self.attempt + 1, self.previous.take());
+        }
+        self.last_in_full()
+            .expect("an attempt failed before another is wanted")
+    }
+}
+
+impl Unseen {
+    /// gRFC A6, "Transparent Retries": what never left is sent until the deadline, what a node refused unseen is sent once more.
+    /// A call without a deadline would never end so, and asks the predicate after a while. A node that cannot be connected to is
+    /// another matter, which is the predicate's from the beginning.
+    pub(super) fn allows(&mut self, error: &Error, ends: bool) -> bool {
+        if error.kind() != Kind::Transport {
+            return false;
+        }
+        match error.disposition() {
+            Disposition::NeverSent => ends || self.never_sent < UNSEEN_WITHOUT_DEADLINE,
+            Disposition::Unprocessed => !std::mem::replace(&mut self.refused, true),
+            _ => false,
+        }
+    }
+
+    /// None before the first; then growing, so that a connection that takes nothing is not asked in a circle.
+    fn pause(&mut self) -> Duration {
+        let before = self.never_sent;
+        self.never_sent = before.saturating_add(1);
+        match before {
+            0 => Duration::ZERO,
+            more => (UNSEEN_FIRST * (1 << (more - 1).min(8))).min(UNSEEN_LONGEST),
+        }
+    }
+}
