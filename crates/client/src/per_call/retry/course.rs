@@ -167,7 +167,7 @@ impl Course {
 
     /// The request of the attempt that is about to begin.
     pub(super) fn request<B: Replay>(&self) -> Option<Request<B>> {
-        self.again().and_then(super::again::Again::request)
+        self.again().and_then(Again::request)
     }
 
     /// How the call ends if there is nothing left to send: a stream of which more was read than is kept.
@@ -205,7 +205,7 @@ impl Course {
             None => error,
         };
         let attempts = self.attempt();
-        let before = self.again_mut().and_then(super::again::Again::take_last);
+        let before = self.again_mut().and_then(Again::take_last);
         let error = match before.as_ref().and_then(Error::node) {
             Some(node) => error.with_node(node),
             None => error,
@@ -216,7 +216,7 @@ impl Course {
     /// How the call ends if the retry that could be sent now may not be. It is paid for here and not when it was decided on, so that a
     /// call that is dropped in between has taken nothing.
     pub(super) fn refused<B>(&mut self, next: Option<&Request<B>>) -> Option<Error> {
-        let free = self.again().is_some_and(super::again::Again::is_unseen);
+        let free = self.again().is_some_and(Again::is_unseen);
         if self.attempt() == 0 && !free {
             return None;
         }
@@ -227,7 +227,7 @@ impl Course {
             self.again_mut().into_iter().for_each(Again::forget_unseen);
             return None;
         }
-        self.again_mut().and_then(super::again::Again::last_in_full)
+        self.again_mut().and_then(Again::last_in_full)
     }
 
     fn is_within_budget(&self) -> bool {
