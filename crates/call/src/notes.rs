@@ -81,6 +81,8 @@ pub struct Attempt {
     pub previous: Option<Error>,
     /// The time this one has, if that is less than the call has left.
     pub timeout: Option<Duration>,
+    /// Whether it is sent beside one that is under way.
+    pub hedged: bool,
 }
 
 impl Attempt {
@@ -92,7 +94,16 @@ impl Attempt {
             left,
             previous: None,
             timeout: None,
+            hedged: false,
         }
+    }
+
+    /// Says that it is sent beside one that is under way.
+    #[must_use]
+    #[inline]
+    pub const fn beside(mut self) -> Self {
+        self.hedged = true;
+        self
     }
 
     /// Adds how the one before ended.

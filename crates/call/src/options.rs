@@ -19,7 +19,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tower_micro_selector::{Filter, SelectOptions, Strategy};
 
-use crate::{Backoff, Budget, CallWrapper, Dialect, Metadata, RetryPolicy};
+use crate::{Backoff, Budget, CallWrapper, Dialect, Hedge, Metadata, RetryPolicy};
 
 /// What go-micro calls `CallOptions`. See the [module docs](self).
 #[derive(Clone, Debug, Default)]
@@ -32,6 +32,7 @@ pub struct CallOptions {
     retry: Option<Arc<dyn RetryPolicy>>,
     backoff: Option<Arc<dyn Backoff>>,
     budget: Option<Arc<dyn Budget>>,
+    hedge: Option<Hedge>,
     select: SelectOptions,
     addresses: Option<Vec<String>>,
     call_wrappers: Vec<Arc<dyn CallWrapper>>,
@@ -39,6 +40,7 @@ pub struct CallOptions {
     idempotent: Option<bool>,
     streaming: Option<bool>,
     stream_timeout: Option<Duration>,
+    wait_for_ready: Option<bool>,
     replay_limit: Option<usize>,
     retry_within_retry: Option<bool>,
     report: Option<bool>,
@@ -105,6 +107,11 @@ impl CallOptions {
         stream_timeout, get_stream_timeout: Duration
     }
     scalar! {
+        /// Whether a call waits for a node that can be connected to, instead of failing when there is none (gRPC's wait-for-ready).
+        /// It waits until its deadline; without one, for ever.
+        wait_for_ready, get_wait_for_ready: bool
+    }
+    scalar! {
         /// How many bytes of a request stream are kept so that it can be sent again; 64 KiB if unset, 0 for none. The client's whole
         /// memory for this is bounded too.
         replay_limit, get_replay_limit: usize
@@ -136,6 +143,13 @@ impl CallOptions {
     #[must_use]
     pub fn budget(mut self, budget: Arc<dyn Budget>) -> Self {
         self.budget = Some(budget);
+        self
+    }
+
+    /// Sends an idempotent call that is not answered to another node beside the first.
+    #[must_use]
+    pub fn hedge(mut self, hedge: Hedge) -> Self {
+        self.hedge = Some(hedge);
         self
     }
 
@@ -209,6 +223,12 @@ impl CallOptions {
         self.budget.as_ref()
     }
 
+    /// How soon a call is sent beside the first.
+    #[inline]
+    pub const fn get_hedge(&self) -> Option<&Hedge> {
+        self.hedge.as_ref()
+    }
+
     /// What the selector is asked for.
     #[inline]
     pub const fn get_select(&self) -> &SelectOptions {
@@ -256,6 +276,7 @@ impl CallOptions {
             retry: over.retry.or_else(|| self.retry.clone()),
             backoff: over.backoff.or_else(|| self.backoff.clone()),
             budget: over.budget.or_else(|| self.budget.clone()),
+            hedge: over.hedge.or_else(|| self.hedge.clone()),
             select: SelectOptions {
                 filters,
                 strategy: over
@@ -271,6 +292,7 @@ impl CallOptions {
             idempotent: over.idempotent.or(self.idempotent),
             streaming: over.streaming.or(self.streaming),
             stream_timeout: over.stream_timeout.or(self.stream_timeout),
+            wait_for_ready: over.wait_for_ready.or(self.wait_for_ready),
             replay_limit: over.replay_limit.or(self.replay_limit),
             retry_within_retry: over.retry_within_retry.or(self.retry_within_retry),
             report: over.report.or(self.report),

@@ -8,7 +8,9 @@
 //! Reads: [`CallOptions`], [`Deadline`]. Leaves: the [`Picker`] and the service's name.
 //!
 //! # Units and defaults
-//! The first call of a service waits for the registry's first answer, until its deadline. Later calls never wait.
+//! The first call of a service waits for the registry's first answer, until its deadline. Later calls never wait, unless they
+//! [say so](CallOptions::wait_for_ready): then one that finds no node asks again, after 10 ms and then less and less often, at most
+//! every 250 ms.
 //!
 //! # Errors
 //! UNAVAILABLE if there is no such service or no node (gRFC A54); in go-micro's dialects its 500.
@@ -33,16 +35,24 @@ use std::{
     pin::Pin,
     sync::{Arc, LazyLock},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use http::Request;
 use pin_project::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tower_layer::Layer;
 use tower_micro_call::{CallOptions, Deadline, Dialect, Error, Notes, Proxy, proxy::Resolved};
 use tower_micro_registry::{BoxFuture, ServiceName};
 use tower_micro_selector::{Candidate, P2c, Picker, SelectError, Selection, Selector, Strategy};
 use tower_service::Service;
+
+/// Before a call that waits for a node asks again.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+/// What the selector will say.
+type Asking = BoxFuture<'static, Result<Picker, SelectError>>;
 
 /// Of a request that no layer has settled options for.
 static NONE: LazyLock<Arc<CallOptions>> = LazyLock::new(Arc::default);
@@ -127,6 +137,23 @@ impl SelectLayer {
         }
     }
 
+    /// Asks until there is a node.
+    fn until_there(&self, question: &Question, notes: &Notes) -> Asking {
+        let selector = Arc::clone(&self.selector);
+        let service = question.asked.clone();
+        let options = notes.options().unwrap_or(&NONE).get_select().clone();
+        Box::pin(async move {
+            let mut pause = FIRST_PAUSE;
+            loop {
+                sleep(pause).await;
+                if let Ok(picker) = selector.select(&service, &options).await {
+                    return Ok(picker);
+                }
+                pause = (2 * pause).min(LONGEST_PAUSE);
+            }
+        })
+    }
+
     /// Addresses given by the caller or the environment, or another service that stands in for this one.
     fn way<'a>(&'a self, options: &'a CallOptions) -> Resolved<'a> {
         let addresses = options.get_addresses();
@@ -144,6 +171,11 @@ impl SelectLayer {
             deadline: notes.deadline(),
         }
     }
+}
+
+fn waits(notes: &Notes) -> bool {
+    let options = notes.options();
+    options.is_some_and(|options| options.get_wait_for_ready() == Some(true))
 }
 
 /// go-micro's gRPC client goes to the first address, always.
@@ -177,6 +209,13 @@ where
                 notes.set_picker(self.layer.service.clone(), picker);
                 ResponseFuture::Calling(self.inner.call(request))
             }
+            Selection::Ready(Err(_)) if waits(notes) => {
+                let question = self.layer.question(notes);
+                let selection = self.layer.until_there(&question, notes);
+                let fresh = self.inner.clone();
+                let ready = std::mem::replace(&mut self.inner, fresh);
+                ResponseFuture::waiting(question, selection, ready, request)
+            }
             Selection::Ready(Err(error)) => {
                 let error = self.layer.question(notes).failed(error);
                 ResponseFuture::Refused(Some(error))
@@ -206,7 +245,7 @@ pub enum ResponseFuture<S, R, F> {
 /// A call that came before the registry's first answer.
 pub struct Waiting<S, R> {
     question: Question,
-    selection: BoxFuture<'static, Result<Picker, SelectError>>,
+    selection: Asking,
     expiry: Option<Pin<Box<Sleep>>>,
     parked: Option<(S, R)>,
 }
@@ -220,12 +259,7 @@ impl<S, R> std::fmt::Debug for Waiting<S, R> {
 }
 
 impl<S, R, F> ResponseFuture<S, R, F> {
-    fn waiting(
-        question: Question,
-        selection: BoxFuture<'static, Result<Picker, SelectError>>,
-        ready: S,
-        request: R,
-    ) -> Self {
+    fn waiting(question: Question, selection: Asking, ready: S, request: R) -> Self {
         let expiry = question.deadline;
         Self::Waiting(Box::new(Waiting {
             question,

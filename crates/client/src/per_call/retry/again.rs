@@ -98,6 +98,28 @@ impl Again {
         self.head.request(attempt)
     }
 
+    /// Whether the call may be sent to two nodes at once: only if twice is as good as once, and all of it is here.
+    pub(super) fn can_hedge(&self) -> bool {
+        let options = self.options();
+        options.get_idempotent() == Some(true)
+            && options.get_streaming() != Some(true)
+            && self.head.is_complete()
+    }
+
+    /// The request of an attempt beside those under way.
+    pub(super) fn request_beside<B: Replay>(&mut self) -> Option<Request<B>> {
+        let attempt = Attempt::new(self.attempt + 1, self.left() - 1);
+        let attempt = attempt.after(self.previous.clone()).beside();
+        let request = self.head.request(attempt)?;
+        self.attempt += 1;
+        Some(request)
+    }
+
+    /// An attempt beside others failed with `error`.
+    pub(super) fn failed_beside(&mut self, error: Error) {
+        self.before = self.previous.replace(error);
+    }
+
     /// What was sent last failed with this, attempt or not.
     pub(super) fn take_last(&mut self) -> Option<Error> {
         self.unseen.next.take().or_else(|| self.previous.take())
@@ -122,12 +144,17 @@ impl Again {
 impl Unseen {
     /// gRFC A6, "Transparent Retries": what never left is sent until the deadline, what a node refused unseen is sent once more.
     /// A call without a deadline would never end so, and asks the predicate after a while. A node that cannot be connected to is
-    /// another matter, which is the predicate's from the beginning.
-    pub(super) fn allows(&mut self, error: &Error, ends: bool) -> bool {
-        if error.kind() != Kind::Transport {
-            return false;
+    /// another matter, which is the predicate's from the beginning, unless the call `waits` for one that can.
+    pub(super) fn allows(&mut self, error: &Error, ends: bool, waits: bool) -> bool {
+        match error.kind() {
+            Kind::Transport => self.allows_unseen(error.disposition(), ends),
+            Kind::Connect | Kind::Select => waits,
+            _ => false,
         }
-        match error.disposition() {
+    }
+
+    fn allows_unseen(&mut self, disposition: Disposition, ends: bool) -> bool {
+        match disposition {
             Disposition::NeverSent => ends || self.never_sent < UNSEEN_WITHOUT_DEADLINE,
             Disposition::Unprocessed => !std::mem::replace(&mut self.refused, true),
             _ => false,

@@ -9,7 +9,8 @@ use std::{sync::Arc, time::Duration};
 use http::{Request, Response};
 use tokio::time::{Instant, Sleep, sleep};
 use tower_micro_call::{
-    CallOptions, CallReport, Deadline, Error, Kind, Notes, Replay, ResponseBody, RetryContext,
+    CallOptions, CallReport, Deadline, Error, Hedge, Kind, Notes, Replay, ResponseBody,
+    RetryContext,
 };
 
 use super::{again::Again, pushback::Pushback};
@@ -18,7 +19,7 @@ use super::{again::Again, pushback::Pushback};
 #[derive(Debug)]
 pub(super) struct Course {
     kept: Kept,
-    /// If that is to be reported.
+    /// If that is to be told.
     began: Option<Instant>,
 }
 
@@ -37,6 +38,8 @@ enum Kept {
 /// What follows an attempt that failed.
 pub(super) enum Verdict {
     Again,
+    /// No attempt is left, but one would follow if there were.
+    Spent(Error),
     End(Error),
 }
 
@@ -53,7 +56,9 @@ impl Course {
 
     fn new(kept: Kept) -> Self {
         let mut course = Self { kept, began: None };
-        if course.options().get_report() == Some(true) {
+        let options = course.options();
+        let measured = options.get_hedge().is_some_and(Hedge::measures);
+        if measured || options.get_report() == Some(true) {
             course.began = Some(Instant::now());
         }
         course
@@ -131,8 +136,9 @@ impl Course {
             return self.end(error);
         }
         let ends = self.deadline().is_some();
+        let waits = self.options().get_wait_for_ready() == Some(true);
         if let Some(again) = self.again_mut()
-            && again.unseen.allows(&error, ends)
+            && again.unseen.allows(&error, ends, waits)
         {
             again.send_again(error);
             return Verdict::Again;
@@ -150,7 +156,7 @@ impl Course {
     fn repeat(&mut self, error: Error) -> Verdict {
         let again = self.again_mut().filter(|again| again.left() > 0);
         let Some(again) = again else {
-            return self.end(error);
+            return Verdict::Spent(self.ended(error));
         };
         match Pushback::of(&error) {
             Pushback::Stop => return self.end(error),
@@ -160,9 +166,53 @@ impl Course {
         Verdict::Again
     }
 
-    fn end(&mut self, error: Error) -> Verdict {
+    /// The same for an attempt beside others: how the call ends, unless those are waited for.
+    pub(super) fn judge_beside(&mut self, error: Error) -> Option<Error> {
+        let repeats = error.kind() != Kind::Deadline
+            && match self.options().get_retry() {
+                None => false,
+                Some(policy) => {
+                    match policy.should_retry(self.context().with_error(Some(&error))) {
+                        Err(instead) => return Some(instead),
+                        Ok(repeats) => repeats,
+                    }
+                }
+            };
+        if !repeats {
+            return Some(self.ended(error));
+        }
+        if let Some(again) = self.again_mut() {
+            again.failed_beside(error);
+        }
+        None
+    }
+
+    /// The delay after which, and how often, the call is sent beside the first.
+    pub(super) fn hedged(&self) -> Option<(Duration, u32)> {
+        let again = self.again()?;
+        let hedge = again.options().get_hedge()?;
+        let sent = if again.can_hedge() { hedge.most() } else { 0 };
+        let delay = hedge.delay();
+        Some((delay.unwrap_or_default(), delay.map_or(0, |_| sent)))
+    }
+
+    /// The request of an attempt beside those under way, if there may be one.
+    pub(super) fn request_beside<B: Replay>(&mut self) -> Option<Request<B>> {
+        let left = self.again().is_some_and(|again| again.left() > 0);
+        if !left || !self.is_within_budget() {
+            return None;
+        }
+        self.again_mut().and_then(Again::request_beside)
+    }
+
+    /// How the call ends if every attempt has failed, the last one with `error`.
+    fn ended(&mut self, error: Error) -> Error {
         let attempts = self.attempt() + 1;
-        Verdict::End(error.with_attempts(attempts, self.take_previous()))
+        error.with_attempts(attempts, self.take_previous())
+    }
+
+    fn end(&mut self, error: Error) -> Verdict {
+        Verdict::End(self.ended(error))
     }
 
     /// The request of the attempt that is about to begin.
@@ -184,7 +234,11 @@ impl Course {
         if options.get_budget().is_some() {
             response.body_mut().pay_budget_of(Arc::clone(options));
         }
-        if let Some(began) = self.began {
+        let Some(began) = self.began else { return };
+        if let Some(hedge) = options.get_hedge() {
+            hedge.answered(began);
+        }
+        if options.get_report() == Some(true) {
             let attempt = response.extensions_mut().remove::<CallReport>();
             let node = attempt.and_then(|report| report.node);
             let report = CallReport::new(self.attempt() + 1, began.elapsed()).with_node(node);

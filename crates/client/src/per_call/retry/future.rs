@@ -12,9 +12,13 @@ use tokio::time::{Instant, Sleep};
 use tower_micro_call::{AnswerBody, Error, Notes, Replay, ResponseBody};
 use tower_service::Service;
 
-use super::course::{Course, Verdict};
+use super::{
+    course::{Course, Verdict},
+    hedges::Hedges,
+    pushback::Pushback,
+};
 
-/// The attempts of a call, one after the other.
+/// The attempts of a call, one after the other, and those beside them.
 #[pin_project]
 #[derive(Debug)]
 pub struct ResponseFuture<S, B, F> {
@@ -22,6 +26,7 @@ pub struct ResponseFuture<S, B, F> {
     course: Course,
     #[pin]
     phase: Phase<B, F>,
+    hedges: Option<Box<Hedges<F>>>,
 }
 
 /// What later attempts go through: cloned when one is due.
@@ -34,6 +39,23 @@ struct Inner<S> {
 impl<S: Clone> Inner<S> {
     fn own(&mut self) -> &mut S {
         self.own.get_or_insert_with(|| S::clone(&self.spare))
+    }
+}
+
+impl<S> Inner<S> {
+    /// An attempt beside those under way, if one may be sent now: one that would have to wait for room helps nobody.
+    fn beside<B: Replay>(&self, course: &mut Course) -> Option<S::Future>
+    where
+        S: Service<Request<B>> + Clone,
+    {
+        let mut inner = S::clone(&self.spare);
+        let ready = inner.poll_ready(&mut Context::from_waker(Waker::noop()));
+        if !matches!(ready, Poll::Ready(Ok(()))) {
+            return None;
+        }
+        let mut request = course.request_beside()?;
+        Notes::of_mut(request.extensions_mut()).set_now(Instant::now());
+        Some(inner.call(request))
     }
 }
 
@@ -51,6 +73,8 @@ enum Phase<B, F> {
     Calling(#[pin] F),
     /// The backoff failed before the first attempt.
     Failed(Option<Error>),
+    /// No attempt is left; only those beside are waited for.
+    Spent(Error),
 }
 
 type Parked<B> = Option<Request<B>>;
@@ -86,6 +110,7 @@ where
             inner,
             course,
             phase,
+            hedges: None,
         }
     }
 }
@@ -97,9 +122,36 @@ where
     B: Replay,
     RB: AnswerBody,
 {
-    type Output = Result<Response<ResponseBody>, Error>;
+    type Output = Answer;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+        match self.as_mut().poll_in_turn(cx) {
+            Poll::Pending => self.poll_beside(cx),
+            answer => answer,
+        }
+    }
+}
+
+type Answer = Result<Response<ResponseBody>, Error>;
+
+/// What an attempt has ended with. Inside of the onion a failure is an `Err` by now; a bare channel leaves it in the headers.
+fn ended<RB: AnswerBody, E: Into<Error>>(answer: Result<Response<RB>, E>) -> Answer {
+    let response = AnswerBody::adopt(answer.map_err(Into::into)?);
+    match response.body().failure() {
+        Some(error) => Err(error),
+        None => Ok(response),
+    }
+}
+
+impl<S, B, RB> ResponseFuture<S, B, S::Future>
+where
+    S: Service<Request<B>, Response = Response<RB>> + Clone,
+    S::Error: Into<Error>,
+    B: Replay,
+    RB: AnswerBody,
+{
+    /// One attempt after the other.
+    fn poll_in_turn(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
         let mut this = self.project();
         loop {
             let failed = match this.phase.as_mut().project() {
@@ -139,30 +191,72 @@ where
                     }
                     Poll::Ready(Err(error)) => error.into(),
                 },
-                PhaseProjected::Calling(attempt) => match ready!(attempt.poll(cx)) {
-                    Ok(response) => {
-                        let mut response = AnswerBody::adopt(response);
-                        match response.body().failure() {
-                            // Inside of the onion a failure is an `Err` by now; a bare channel leaves it in the headers.
-                            Some(error) => error,
-                            None => {
-                                this.course.succeed(&mut response);
-                                return Poll::Ready(Ok(response));
-                            }
-                        }
+                PhaseProjected::Calling(attempt) => match ended(ready!(attempt.poll(cx))) {
+                    Ok(mut response) => {
+                        this.course.succeed(&mut response);
+                        return Poll::Ready(Ok(response));
                     }
-                    Err(error) => error.into(),
+                    Err(error) => error,
                 },
                 PhaseProjected::Failed(error) => error.take().expect("polled after it was ready"),
+                PhaseProjected::Spent(_) => return Poll::Pending,
             };
             match this.course.judge(failed) {
                 Verdict::End(error) => return Poll::Ready(Err(error)),
+                Verdict::Spent(error) => {
+                    if this.hedges.as_ref().is_none_or(|hedges| hedges.is_empty()) {
+                        return Poll::Ready(Err(error));
+                    }
+                    this.phase.set(Phase::Spent(error));
+                }
                 Verdict::Again => {
                     let Some(request) = this.course.request() else {
                         return Poll::Ready(Err(this.course.committed()));
                     };
                     this.phase.set(Phase::Due(Box::new(Some(request))));
                 }
+            }
+        }
+    }
+
+    /// Those beside. They are sent, and waited for, only while the one whose turn it is has not ended the call.
+    fn poll_beside(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+        let mut this = self.project();
+        if this.hedges.is_none() {
+            let sent = matches!(this.phase.as_mut().project(), PhaseProjected::Calling(_));
+            let hedged = this.course.hedged().filter(|_| sent);
+            let Some((delay, most)) = hedged else {
+                return Poll::Pending;
+            };
+            *this.hedges = Some(Box::new(Hedges::new(delay, most)));
+        }
+        let hedges = this.hedges.as_mut().expect("made above");
+        loop {
+            while let Poll::Ready(answer) = hedges.poll_ended(cx) {
+                let error = match ended(answer) {
+                    Ok(mut response) => {
+                        this.course.succeed(&mut response);
+                        return Poll::Ready(Ok(response));
+                    }
+                    Err(error) => error,
+                };
+                match Pushback::of(&error) {
+                    Pushback::Unsaid => {}
+                    Pushback::After(pause) => hedges.wait(pause),
+                    Pushback::Stop => hedges.stop(),
+                }
+                if let Some(error) = this.course.judge_beside(error) {
+                    return Poll::Ready(Err(error));
+                }
+                if let PhaseProjected::Spent(error) = this.phase.as_mut().project()
+                    && hedges.is_empty()
+                {
+                    return Poll::Ready(Err(error.clone()));
+                }
+            }
+            ready!(hedges.poll_due(cx));
+            if let Some(attempt) = this.inner.beside(this.course) {
+                hedges.push(attempt);
             }
         }
     }

@@ -45,6 +45,11 @@ impl Head {
         self.notes.picker().is_some_and(Picker::has_untried)
     }
 
+    /// Whether all of the body is here.
+    pub(super) const fn is_complete(&self) -> bool {
+        self.body.is_complete()
+    }
+
     /// The request once more, for `attempt`; `None` if its body cannot begin again.
     pub(super) fn request<B: Replay>(&self, attempt: Attempt) -> Option<Request<B>> {
         let body = self.body.replay_anew()?;

@@ -80,7 +80,8 @@ impl<S> Retry<S> {
         let options = notes.and_then(Notes::options).unwrap_or(&self.options);
         let retries = options.get_retries().unwrap_or(0);
         let limit = options.get_replay_limit().unwrap_or(REPLAY);
-        if retries > 0
+        let waits = options.get_wait_for_ready() == Some(true);
+        if (retries > 0 || waits)
             && let Some(body) = self.keep(request.body_mut(), limit)
         {
             return self.repeatable(request, body, retries);

@@ -1,13 +1,18 @@
 //! Does a call that failed once more.
 //!
-//! Attempts follow one another, never overlap, and never outlive the call. The backoff is asked before each attempt, the first
-//! included; the predicate after each failure, the last included; the last error is the result, unwrapped (go-micro v2
-//! `client/grpc/grpc.go`, `Call`).
+//! Attempts follow one another, and never outlive the call. The backoff is asked before each attempt, the first included; the
+//! predicate after each failure, the last included; the last error is the result, unwrapped (go-micro v2 `client/grpc/grpc.go`,
+//! `Call`). Where the options ask for a [`Hedge`](tower_micro_call::Hedge), a call that is not answered in time is sent to another
+//! node beside the first, and the first good answer is the call's (gRFC A6, "Hedging Policy"): a failure that the predicate would
+//! repeat is waited out while another attempt is under way, any other ends the call.
 //!
 //! # Place in the stack
 //! Inside of the deadline, outside of pick: each attempt chooses its node anew. Call wrappers are inside: what they return is what
 //! the predicate sees. Reads: options, [`Picker`](tower_micro_selector::Picker), [`Deadline`](tower_micro_call::Deadline). Leaves:
 //! [`Attempt`](tower_micro_call::Attempt).
+//!
+//! A call that [waits](tower_micro_call::CallOptions::wait_for_ready) for a node is sent again, free and uncounted, for as long as no
+//! node of its set can be connected to.
 //!
 //! # Units and defaults
 //! As the [`Preset`](crate::Preset) says; without a note those of `Preset::Standard`, with a budget of this layer's own.
@@ -29,7 +34,7 @@
 //! ```
 //!
 //! # Not here
-//! How a request stream is kept: see [`Body::replayable`](tower_micro_call::Body::replayable). Hedging.
+//! How a request stream is kept: see [`Body::replayable`](tower_micro_call::Body::replayable).
 
 mod again;
 
@@ -42,6 +47,8 @@ mod course;
 mod future;
 
 mod head;
+
+mod hedges;
 
 mod layer;
 

@@ -18,6 +18,8 @@ use tower_micro_call::{
 
 use super::*;
 
+mod hedging;
+
 type Answer = Result<Response<ResponseBody>, Error>;
 
 fn down() -> Error {

@@ -1,0 +1,75 @@
+//! Attempts beside the one under way.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::time::{Instant, Sleep, sleep};
+
+/// Those of one call, and when the next is due.
+#[derive(Debug)]
+pub(super) struct Hedges<F> {
+    delay: Duration,
+    /// How many may still be sent.
+    left: u32,
+    due: Pin<Box<Sleep>>,
+    under_way: Vec<Pin<Box<F>>>,
+}
+
+impl<F> Hedges<F> {
+    /// At most `most`, each `delay` after what was sent before it.
+    pub(super) fn new(delay: Duration, most: u32) -> Self {
+        Self {
+            delay,
+            left: most,
+            due: Box::pin(sleep(delay)),
+            under_way: Vec::new(),
+        }
+    }
+
+    /// Whether none is under way.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
+    pub(super) fn push(&mut self, attempt: F) {
+        self.under_way.push(Box::pin(attempt));
+    }
+
+    /// No more are sent.
+    pub(super) const fn stop(&mut self) {
+        self.left = 0;
+    }
+
+    /// The next one is due after `pause`.
+    pub(super) fn wait(&mut self, pause: Duration) {
+        self.due.as_mut().reset(Instant::now() + pause);
+    }
+
+    /// Ready when one is due, once for each.
+    pub(super) fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.left == 0 {
+            return Poll::Pending;
+        }
+        ready!(self.due.as_mut().poll(cx));
+        self.left -= 1;
+        self.wait(self.delay);
+        Poll::Ready(())
+    }
+}
+
+impl<F: Future> Hedges<F> {
+    /// The answer of one that has ended; it is under way no more.
+    pub(super) fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<F::Output> {
+        for place in 0..self.under_way.len() {
+            if let Poll::Ready(answer) = self.under_way[place].as_mut().poll(cx) {
+                drop(self.under_way.swap_remove(place));
+                return Poll::Ready(answer);
+            }
+        }
+        Poll::Pending
+    }
+}

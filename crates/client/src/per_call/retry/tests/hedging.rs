@@ -1,0 +1,186 @@
+use std::future::pending;
+
+use tokio::time::sleep;
+use tower_micro_call::Hedge;
+
+use super::*;
+
+const DELAY: Duration = Duration::from_millis(50);
+
+fn hedged() -> CallOptions {
+    quick().idempotent(true).hedge(Hedge::after(DELAY))
+}
+
+fn good() -> Answer {
+    Ok(Response::new(ResponseBody::empty()))
+}
+
+/// How long a call takes if attempt `n` ends after `ends[n]` with what is there; the last word counts for all that follow.
+async fn timed(
+    options: CallOptions,
+    ends: &'static [(u64, fn() -> Answer)],
+) -> (Answer, u32, Duration) {
+    let began = Instant::now();
+    let node = move |attempt: u32, _| async move {
+        let (millis, answer) = ends[(attempt as usize).min(ends.len() - 1)];
+        sleep(Duration::from_millis(millis)).await;
+        answer()
+    };
+    let (answer, attempts) = call(options, once(), node).await;
+    (answer, attempts, began.elapsed())
+}
+
+fn busy() -> Answer {
+    Err(unavailable())
+}
+
+fn missing() -> Answer {
+    Err(Error::answered(Status::not_found("x"), Dialect::Grpc))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_answered_in_time_is_sent_once() {
+    let (answer, sent, took) = timed(hedged(), &[(49, good)]).await;
+    assert!(answer.is_ok());
+    assert_eq!((sent, took.as_millis()), (1, 49));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_not_is_sent_beside_the_first_and_the_first_answer_counts() {
+    let (answer, sent, took) = timed(hedged(), &[(9_000, busy), (5, good)]).await;
+    assert!(answer.is_ok());
+    assert_eq!((sent, took.as_millis()), (2, 55));
+    let (answer, sent, took) = timed(hedged(), &[(60, good), (500, busy)]).await;
+    assert!(answer.is_ok());
+    assert_eq!((sent, took.as_millis()), (2, 60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_attempt_beside_knows_its_number_and_that_it_is_one() {
+    let node = |sent, request: Request<Body>| async move {
+        let attempt = Notes::of(request.extensions()).unwrap().attempt().clone();
+        assert_eq!((attempt.number, attempt.left), (sent, 2 - sent));
+        assert_eq!(attempt.hedged, sent > 0);
+        if sent == 0 { pending().await } else { good() }
+    };
+    assert!(call(hedged(), once(), node).await.0.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_loses_is_let_go_of() {
+    struct Under(Arc<AtomicU32>);
+    impl Drop for Under {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, SeqCst);
+        }
+    }
+    let count = Arc::new(AtomicU32::new(0));
+    let under_way = Arc::clone(&count);
+    let node = move |attempt, _| {
+        under_way.fetch_add(1, SeqCst);
+        let under = Under(Arc::clone(&under_way));
+        async move {
+            let _under = under;
+            if attempt == 0 {
+                pending().await
+            } else {
+                good()
+            }
+        }
+    };
+    assert!(call(hedged(), once(), node).await.0.is_ok());
+    assert_eq!(count.load(SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_may_be_done_twice_and_is_all_there_is_sent_twice() {
+    let slow = &[(200, good as fn() -> Answer)];
+    for options in [
+        hedged().idempotent(false),
+        hedged().streaming(true),
+        hedged().retries(0),
+    ] {
+        let (answer, sent, _) = timed(options, slow).await;
+        assert!(answer.is_ok());
+        assert_eq!(sent, 1);
+    }
+    let node = |_, _| async {
+        sleep(Duration::from_millis(200)).await;
+        good()
+    };
+    assert_eq!(call(hedged(), stream(), node).await.1, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_are_sent_than_is_said_or_than_there_are_attempts() {
+    let slow = &[(1_000, good as fn() -> Answer)];
+    let many = |most| hedged().hedge(Hedge::after(DELAY).at_most(most));
+    assert_eq!(timed(many(1), slow).await.1, 2);
+    assert_eq!(timed(many(2), slow).await.1, 3);
+    assert_eq!(timed(many(9), slow).await.1, 3);
+    assert_eq!(timed(many(9).retries(5), slow).await.1, 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_budget_is_asked_and_one_success_paid_for() {
+    let budget = Arc::new(Counted::default());
+    let options = || hedged().budget(Arc::<Counted>::clone(&budget));
+    let ends: &[(u64, fn() -> Answer)] = &[(200, good), (500, good)];
+    assert_eq!(timed(options(), ends).await.1, 1);
+    budget.left.store(1, SeqCst);
+    assert_eq!(timed(options(), ends).await.1, 2);
+    assert_eq!(budget.deposits.load(SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_waited_out_while_another_attempt_is_under_way() {
+    // The first fails, and its retry too; what was sent beside answers.
+    let ends: &[(u64, fn() -> Answer)] = &[(60, busy), (100, good), (10, busy)];
+    let (answer, sent, took) = timed(hedged(), ends).await;
+    assert!(answer.is_ok());
+    assert_eq!((sent, took.as_millis()), (3, 150));
+    // What was sent beside fails; the first answers.
+    let ends: &[(u64, fn() -> Answer)] = &[(150, good), (10, busy)];
+    assert!(timed(hedged(), ends).await.0.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_final_ends_the_call_whoever_gave_it() {
+    let (answer, sent, took) = timed(hedged(), &[(500, good), (10, missing)]).await;
+    assert_eq!(answer.unwrap_err().code(), Code::NotFound);
+    assert_eq!((sent, took.as_millis()), (2, 60));
+    let (answer, _, took) = timed(hedged(), &[(70, missing), (500, good)]).await;
+    assert_eq!(answer.unwrap_err().code(), Code::NotFound);
+    assert_eq!(took.as_millis(), 70);
+}
+
+#[tokio::test(start_paused = true)]
+async fn if_all_fail_the_call_fails_and_tells_how_many_there_were() {
+    let options = hedged().retries(1);
+    let (answer, sent, took) = timed(options, &[(60, busy), (100, busy)]).await;
+    let error = answer.unwrap_err();
+    assert_eq!((error.code(), error.attempts()), (Code::Unavailable, 2));
+    assert_eq!((sent, took.as_millis()), (2, 150));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_wants_no_retry_gets_no_company() {
+    fn stop() -> Answer {
+        Err(pushed_back("-1"))
+    }
+    let options = hedged().hedge(Hedge::after(DELAY).at_most(2));
+    let (answer, sent, _) = timed(options, &[(500, good), (10, stop)]).await;
+    assert!(answer.is_ok());
+    assert_eq!(sent, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_delay_is_learned_from_the_calls_before() {
+    let options = quick().idempotent(true).hedge(Hedge::after_percentile(0.9));
+    for _ in 0..100 {
+        assert_eq!(timed(options.clone(), &[(10, good)]).await.1, 1);
+    }
+    let (_, sent, took) = timed(options, &[(5_000, good), (1, good)]).await;
+    assert_eq!(sent, 2);
+    assert!((11..=14).contains(&took.as_millis()), "{took:?}");
+}

@@ -1,0 +1,112 @@
+//! Calls that wait for a node instead of failing without one.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use tonic::{Code, transport::Server};
+use tower_micro::{CallOptions, Client, Error, Memory, RegisterOptions, Registry, Service, Static};
+use tower_micro_testkit::{Greeter, TestServer, closed_port};
+
+use crate::support::{Recording, call, greeting, node_of, scripted, soon};
+
+fn waiting() -> CallOptions {
+    CallOptions::new().wait_for_ready(true)
+}
+
+#[tokio::test]
+async fn a_call_waits_until_a_node_is_registered() {
+    let registry = Memory::new();
+    let client = Client::builder()
+        .registry(registry.clone())
+        .build()
+        .unwrap();
+    assert_eq!(call(&client).await.unwrap_err().code(), Code::Unavailable);
+    client
+        .configure(|settings| {
+            settings.options(waiting());
+        })
+        .unwrap();
+    let greeter = Greeter::new("n0");
+    let server = TestServer::start("n0", greeter.service()).await.unwrap();
+    let registered = async {
+        let greeters = Service::new("greeter", "latest").with_node(server.node());
+        let options = RegisterOptions::default();
+        registry.register(&greeters, options).await.unwrap();
+    };
+    let (reply, ()) = tokio::join!(call(&client), registered);
+    assert_eq!(reply.unwrap().node, "n0");
+}
+
+#[tokio::test]
+async fn a_call_waits_until_a_node_listens() {
+    let address = closed_port().await.unwrap();
+    let registry = Static::addresses("greeter", [&address]).unwrap();
+    let options = waiting().timeout(Duration::from_secs(15));
+    let client = Client::builder().registry(registry).options(options);
+    let client = client.build().unwrap();
+    let served = async {
+        let greeter = Greeter::new("n0").service();
+        let server = Server::builder().add_service(greeter);
+        server.serve(address.parse().unwrap()).await
+    };
+    let reply = soon(async {
+        tokio::select! {
+            biased;
+            reply = call(&client) => reply,
+            ended = served => panic!("{ended:?}"),
+        }
+    });
+    assert_eq!(reply.await.unwrap().node, "n0");
+}
+
+/// A client whose nodes refuse so many connections, and how many have been tried.
+fn refusing(times: u32, options: CallOptions) -> (Client, Arc<AtomicU32>) {
+    let tried = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&tried);
+    let client = scripted(&Recording::of(3), move |request| {
+        let number = counted.fetch_add(1, SeqCst);
+        async move {
+            if number < times {
+                let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+                return Err(Error::transport(refused));
+            }
+            Ok(greeting(node_of(&request)))
+        }
+    });
+    (client.options(options).build().unwrap(), tried)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_it_waits_with_is_neither_a_retry_nor_in_a_hurry() {
+    let began = Instant::now();
+    let (client, tried) = refusing(10, waiting().retries(0));
+    call(&client).await.unwrap();
+    assert_eq!(tried.load(SeqCst), 11);
+    // At once, then 25, 50, … 800 ms, and a second from then on.
+    assert_eq!(began.elapsed().as_millis(), 25 * 63 + 3 * 1000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_waits_no_longer_than_its_deadline() {
+    let began = Instant::now();
+    let options = waiting().timeout(Duration::from_secs(2));
+    let (client, _) = refusing(u32::MAX, options);
+    let status = call(&client).await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert_eq!(began.elapsed().as_secs(), 2);
+    assert!(status.message().contains("refused"), "{}", status.message());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_wait_fails_when_the_attempts_are_spent() {
+    let (client, tried) = refusing(u32::MAX, CallOptions::new());
+    assert_eq!(call(&client).await.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(tried.load(SeqCst), 3);
+}
