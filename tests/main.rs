@@ -24,6 +24,7 @@ mod onion;
 mod readiness;
 mod retry;
 mod selection;
+mod shedding;
 mod streams;
 mod support;
 mod waiting;
