@@ -49,6 +49,7 @@ const FRAMES: usize = 64;
 /// One word on the outside: it is handed from layer to layer.
 pub struct ResponseBody(Box<Inner>);
 
+#[derive(Default)]
 struct Inner {
     wire: tonic::body::Body,
     /// Frames that were looked at before the response was handed on.
@@ -69,7 +70,9 @@ struct Inner {
 }
 
 /// Whether the call is over, and how it ended.
+#[derive(Default)]
 enum State {
+    #[default]
     Open,
     Ok,
     Failed(Error),
@@ -89,20 +92,10 @@ impl Default for ResponseBody {
 
 impl From<tonic::body::Body> for ResponseBody {
     fn from(wire: tonic::body::Body) -> Self {
-        Self(Box::new(Inner {
-            wire,
-            ahead: SmallVec::new(),
-            picked: None,
-            connection: None,
-            paid: None,
-            waiting: Vec::new(),
-            clock: None,
-            dialect: Dialect::Grpc,
-            judged: false,
-            streaming: false,
-            data_frames: 0,
-            state: State::Open,
-        }))
+        // Filled where it stands: what is inside is too large to be moved there.
+        let mut inner = Box::<Inner>::default();
+        inner.wire = wire;
+        Self(inner)
     }
 }
 

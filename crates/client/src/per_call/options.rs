@@ -156,11 +156,14 @@ fn deadline_of<B>(
     ambient: Option<&Ambient>,
     now: Instant,
 ) -> Result<Option<Deadline>, Error> {
+    let own = own.map(|timeout| Deadline::after(timeout, now));
     let asked = asked_timeout(request)?.map(|timeout| Deadline::after(timeout, now));
+    if asked.is_none() && ambient.is_none() {
+        return Ok(own);
+    }
     let inbound = ambient
         .and_then(|ambient| ambient.deadline)
         .map(|at| Deadline::at(at, now));
-    let own = own.map(|timeout| Deadline::after(timeout, now));
     let came_with = earlier(asked, inbound);
     Ok(if dialect.is_go_micro() {
         came_with.or(own)
