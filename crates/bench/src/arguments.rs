@@ -45,6 +45,9 @@ pub enum Misused {
     /// A number that is none, or zero.
     #[error("{0} needs a number of at least 1, not {1:?}")]
     NoNumber(&'static str, String),
+    /// A name that nothing has.
+    #[error("{0}: there is no {1:?}, but {2}")]
+    NoSuch(&'static str, String, String),
 }
 
 #[derive(Default)]
@@ -120,11 +123,17 @@ impl Given {
     }
 }
 
-fn value(of: &'static str, rest: &mut impl Iterator<Item = String>) -> Result<String, Misused> {
+pub(crate) fn value(
+    of: &'static str,
+    rest: &mut impl Iterator<Item = String>,
+) -> Result<String, Misused> {
     rest.next().ok_or(Misused::NoValue(of))
 }
 
-fn number(of: &'static str, rest: &mut impl Iterator<Item = String>) -> Result<u64, Misused> {
+pub(crate) fn number(
+    of: &'static str,
+    rest: &mut impl Iterator<Item = String>,
+) -> Result<u64, Misused> {
     let text = value(of, rest)?;
     match text.parse() {
         Ok(number) if number > 0 => Ok(number),

@@ -20,3 +20,18 @@ pub mod instructions;
 pub mod report;
 
 pub mod arguments;
+pub mod chart;
+
+// over the wire
+#[cfg(feature = "wire")]
+pub mod echo;
+#[cfg(feature = "wire")]
+pub mod ledger;
+#[cfg(feature = "wire")]
+pub mod load;
+#[cfg(feature = "wire")]
+pub mod node;
+#[cfg(feature = "wire")]
+pub mod peers;
+#[cfg(feature = "wire")]
+pub mod pin;

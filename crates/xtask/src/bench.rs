@@ -10,6 +10,7 @@
 //! - The variable [`OUT`] holds the absolute path of a folder that exists: `target/bench` of the main workspace. The
 //!   program writes its figures there as `NAME.json`, and a table for people to standard output.
 //! - It exits with 0 when it measured what it was asked to. Any other code becomes that of the chore.
+//! - A program in [`WIRED`] is built with the feature `wire`, and finds the program [`NODE`], its server, built beside it.
 //!
 //! # The contract with a program that counts instructions
 //!
@@ -17,8 +18,8 @@
 //! case; without it the program runs all the same and we say what its table lacks. Such a program knows three more
 //! ways to be started:
 //!
-//! - `--list` prints the name of each case to standard output, one a line and nothing else. A name is not empty, is
-//!   unique and holds no tab.
+//! - `--list`, after the arguments that followed NAME, prints the name of each case to standard output, one a line and
+//!   nothing else. A name is not empty, is unique and holds no tab.
 //! - `--case NAME --iterations N --quiet` runs that case exactly N times and ends. It prints nothing, writes no file
 //!   and measures no time; whatever it does once (servers, connections, warming up) does not depend on N. An unknown
 //!   name is an error. Server and client may live in this one process, but then the server's instructions count too.
@@ -29,7 +30,7 @@
 //! The count per call is the difference of two runs over the difference of their iterations, so that everything done
 //! once cancels out: see [`callgrind`]. It is made with [`FEW`](callgrind::FEW) and [`MANY`](callgrind::MANY)
 //! iterations; the file is `target/bench/NAME-instructions.tsv`. Counting is left out when the arguments hold one of
-//! the three flags above: then the program is being driven by hand.
+//! the three flags above, for then the program is being driven by hand, or `--no-instructions`, for some are in a hurry.
 
 use std::{
     fs,
@@ -48,9 +49,22 @@ use crate::{
 const OUT: &str = "TOWER_MICRO_BENCH_OUT";
 
 /// The programs whose cases callgrind counts.
-const COUNTED: &[&str] = &["overhead"];
+const COUNTED: &[&str] = &["overhead", "load"];
 
-const BY_HAND: &[&str] = &["--list", "--case", "--instructions"];
+/// The programs that talk to servers, each a process of its own.
+const WIRED: &[&str] = &["load", "faults"];
+
+/// Their server.
+const NODE: &str = "node";
+
+const UNCOUNTED: &[&str] = &[
+    "--list",
+    "--case",
+    "--instructions",
+    "--no-instructions",
+    "--help",
+    "-h",
+];
 const MANIFEST: &str = "crates/bench/Cargo.toml";
 const TARGET: &str = "crates/bench/target";
 
@@ -62,8 +76,11 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<(), Sto
     let (name, arguments) = named(arguments)?;
     let out = out_folder(workspace)?;
     let mut arguments = arguments.to_vec();
+    if WIRED.contains(&name) {
+        start(&mut cargo(workspace, "build", NODE))?;
+    }
     if counts(name, &arguments) {
-        let file = count(workspace, name, &out)?;
+        let file = count(workspace, name, &arguments, &out)?;
         arguments.extend(["--instructions".into(), file.display().to_string()]);
     }
     start(
@@ -95,15 +112,18 @@ fn cargo(workspace: &Workspace, verb: &str, name: &str) -> Command {
     let place = ["--manifest-path", MANIFEST, "--target-dir", TARGET];
     let mut command = workspace.cargo([verb, "--release"]);
     command.args(place).args(["--bin", name]);
+    if WIRED.contains(&name) || name == NODE {
+        command.args(["--features", "wire"]);
+    }
     command
 }
 
 fn counts(name: &str, arguments: &[String]) -> bool {
-    let by_hand = |argument: &String| {
+    let uncounted = |argument: &String| {
         let flag = argument.split('=').next().unwrap_or(argument);
-        BY_HAND.contains(&flag)
+        UNCOUNTED.contains(&flag)
     };
-    if !COUNTED.contains(&name) || arguments.iter().any(by_hand) {
+    if !COUNTED.contains(&name) || arguments.iter().any(uncounted) {
         return false;
     }
     let present = on_path(callgrind::PROGRAM);
@@ -113,14 +133,19 @@ fn counts(name: &str, arguments: &[String]) -> bool {
     present
 }
 
-/// Counts every case of `name` and returns the file with the counts.
-fn count(workspace: &Workspace, name: &str, out: &Path) -> Result<PathBuf, Stopped> {
+/// Counts every case that `name` lists for `arguments` and returns the file with the counts.
+fn count(
+    workspace: &Workspace,
+    name: &str,
+    arguments: &[String],
+    out: &Path,
+) -> Result<PathBuf, Stopped> {
     start(&mut cargo(workspace, "build", name))?;
     let program = workspace
         .path(TARGET)
         .join("release")
         .join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    let table = callgrind::count(workspace, &program)?;
+    let table = callgrind::count(workspace, &program, arguments)?;
     let file = out.join(format!("{name}-instructions.tsv"));
     fs::write(&file, table)
         .map_err(|source| Stopped::Broken(format!("cannot write {}: {source}", file.display())))?;
@@ -143,8 +168,14 @@ mod tests {
         assert_eq!(
             spoken(&command),
             "TOWER_MICRO_BENCH_OUT=/out cargo run --release --manifest-path crates/bench/Cargo.toml \
-             --target-dir crates/bench/target --bin load -- --seconds 3"
+             --target-dir crates/bench/target --bin load --features wire -- --seconds 3"
         );
+    }
+
+    #[test]
+    fn what_needs_no_wire_is_built_without_it() {
+        let command = cargo(&Workspace::pretended(), "run", "overhead");
+        assert!(spoken(&command).ends_with("--bin overhead"));
     }
 
     #[test]
@@ -162,17 +193,16 @@ mod tests {
 
     #[test]
     fn a_program_driven_by_hand_is_not_counted() {
-        for flag in ["--list", "--case", "--case=bare", "--instructions"] {
+        for flag in ["--list", "--case", "--case=bare", "--no-instructions"] {
             assert!(!counts("overhead", &words(&[flag])));
         }
     }
 
     #[test]
     fn only_the_listed_programs_are_counted() {
-        assert!(!counts("load", &[]));
-        assert_eq!(
-            counts("overhead", &words(&["--quick"])),
-            on_path("valgrind")
-        );
+        assert!(!counts("faults", &[]));
+        for counted in ["overhead", "load"] {
+            assert_eq!(counts(counted, &words(&["--quick"])), on_path("valgrind"));
+        }
     }
 }

@@ -21,13 +21,18 @@ pub(crate) const FEW: u64 = 1_000;
 /// Iterations of the longer run.
 pub(crate) const MANY: u64 = 3_000;
 
-/// Counts each case that `program` lists: a line a case, the name, a tab, instructions per call.
+/// Counts each case that `program` lists for `arguments`: a line a case, the name, a tab, instructions per call.
 ///
 /// # Errors
 /// When the program or valgrind fails, and when what they say makes no sense: no case, a bad name, no count.
-pub(crate) fn count(workspace: &Workspace, program: &Path) -> Result<String, Stopped> {
+pub(crate) fn count(
+    workspace: &Workspace,
+    program: &Path,
+    arguments: &[String],
+) -> Result<String, Stopped> {
     let mut list = workspace.command(program);
-    let output = capture(list.arg("--list").stderr(Stdio::inherit()))?;
+    list.args(arguments).arg("--list");
+    let output = capture(list.stderr(Stdio::inherit()))?;
     let names = cases(&String::from_utf8_lossy(&output.stdout)).map_err(Stopped::Broken)?;
     names
         .iter()

@@ -100,3 +100,13 @@ fn a_bench_gets_the_folder_for_its_figures() {
     assert!(line.ends_with("--bin overhead -- --quick"));
     assert!(said(&output).contains("valgrind is not installed"));
 }
+
+#[test]
+fn a_bench_over_the_wire_gets_its_server_first() {
+    let output = xtask(&["bench", "faults", "--quick"], &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let commands = commands(&output);
+    assert_eq!(commands.len(), 2, "{commands:?}");
+    assert!(commands[0].ends_with("--bin node --features wire"));
+    assert!(commands[1].ends_with("--bin faults --features wire -- --quick"));
+}

@@ -7,7 +7,7 @@ mod peers;
 mod layers;
 
 mod onion;
-mod pass_through;
+pub(crate) mod pass_through;
 
 mod picks;
 

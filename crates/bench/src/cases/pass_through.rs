@@ -11,7 +11,7 @@ use tower::{Layer, Service};
 
 /// Makes [`PassThrough`] services.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct PassThroughLayer;
+pub(crate) struct PassThroughLayer;
 
 impl<S> Layer<S> for PassThroughLayer {
     type Service = PassThrough<S>;
@@ -23,7 +23,7 @@ impl<S> Layer<S> for PassThroughLayer {
 
 /// Hands every request on.
 #[derive(Clone, Debug)]
-pub(super) struct PassThrough<S> {
+pub(crate) struct PassThrough<S> {
     inner: S,
 }
 
@@ -44,7 +44,7 @@ impl<S: Service<R>, R> Service<R> for PassThrough<S> {
 /// Hands every answer on.
 #[pin_project]
 #[derive(Debug)]
-pub(super) struct ResponseFuture<F>(#[pin] F);
+pub(crate) struct ResponseFuture<F>(#[pin] F);
 
 impl<F: Future> Future for ResponseFuture<F> {
     type Output = F::Output;
