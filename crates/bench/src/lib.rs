@@ -26,6 +26,8 @@ pub mod chart;
 #[cfg(feature = "wire")]
 pub mod echo;
 #[cfg(feature = "wire")]
+pub mod faults;
+#[cfg(feature = "wire")]
 pub mod ledger;
 #[cfg(feature = "wire")]
 pub mod load;

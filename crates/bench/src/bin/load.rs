@@ -35,7 +35,7 @@ Unary echo from end to end: so many calls at a time, each followed by the next w
 
   cargo xtask bench load [--quick] [--only VARIANT]... [--servers N]... [--in-flight N]... [--payload BYTES]...
 
-  --quick              three servers, 64 in flight, 3 rounds of 100 ms instead of everything
+  --quick              three servers, 16 and 64 in flight, 3 rounds of 100 ms instead of everything
   --only VARIANT       this one, beside `bare`; can be given more than once
   --servers N          instead of 1 and 3
   --in-flight N        instead of 16, 64 and 256

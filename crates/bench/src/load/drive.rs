@@ -122,7 +122,7 @@ async fn call(mut echo: impl Echo, payload: Bytes, end: Arc<End>) -> Round {
         let now = Instant::now();
         match answer {
             Ok(reply) if reply.answers(id, &payload) => {
-                round.latencies.push(nanoseconds(now - began))
+                round.latencies.push(nanoseconds(now - began));
             }
             _ => round.errors += 1,
         }

@@ -56,7 +56,7 @@ impl Plan {
     pub fn quick() -> Self {
         Self {
             servers: vec![3],
-            in_flight: vec![64],
+            in_flight: vec![16, 64],
             rounds: 3,
             millis: 100,
             ..Self::default()

@@ -15,12 +15,14 @@ mod capture;
 
 use std::{fmt, future::Future, net::SocketAddr, str::FromStr, time::Duration};
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::echo::Echo;
 
 /// Who calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum Variant {
     /// One tonic `Channel` to each server, round robin by hand: the baseline.
     Bare,
@@ -116,6 +118,21 @@ impl FromStr for Variant {
     fn from_str(name: &str) -> Result<Self, ()> {
         let mut all = Self::ALL.iter().copied();
         all.find(|variant| variant.name() == name).ok_or(())
+    }
+}
+
+impl From<Variant> for String {
+    fn from(variant: Variant) -> Self {
+        variant.name().into()
+    }
+}
+
+impl TryFrom<String> for Variant {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let unknown = |()| format!("there is no variant {name:?}");
+        name.parse().map_err(unknown)
     }
 }
 

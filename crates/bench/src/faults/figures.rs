@@ -1,0 +1,248 @@
+//! What the callers saw and the ledgers say, as figures.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{
+    Figures, NODES, Trial,
+    callers::{Ended, Failure},
+    scenario::Scenario,
+    script::Marks,
+};
+use crate::{
+    ledger::{Kind, Record},
+    measure::{at, sorted},
+};
+
+/// Microseconds over which a node's share is looked at, and how far apart such looks begin.
+const SHARE_WINDOW: u64 = 200_000;
+const SHARE_STEP: u64 = 50_000;
+
+/// Of a fair share, to be back.
+const BACK: f64 = 0.9;
+
+/// Part of the calm in which connections are made.
+const SETTLING: u64 = 300_000;
+
+type Ledgers = [Vec<Record>];
+
+pub(super) fn figures(trial: Trial, ended: &[Ended], ledgers: &Ledgers, marks: Marks) -> Figures {
+    let during: Vec<_> = ended
+        .iter()
+        .filter(|call| call.at() >= marks.fault && call.began < marks.healed)
+        .collect();
+    let took = sorted(during.iter().map(|call| call.took as f64));
+    let in_fault = |record: &&Record| (marks.fault..marks.healed).contains(&record.at);
+    let attempts = attempts(ledgers).filter(in_fault).count() as u64;
+    let seconds = (marks.healed - marks.fault) as f64 / 1e6;
+    Figures {
+        calls: ended.len() as u64,
+        failed: ended.iter().filter(|call| call.failure.is_some()).count() as u64,
+        duplicates: duplicates(ledgers),
+        p50_us: at(&took, 0.5),
+        p99_us: at(&took, 0.99),
+        max_us: took.last().copied().unwrap_or_default(),
+        amplification: over((attempts + marks.dials.failed) as f64, during.len() as f64),
+        dials_per_s: marks.dials.begun as f64 / seconds / trial.scenario.faulty() as f64,
+        recovered_ms: recovered(trial.scenario, ledgers, marks),
+        calm_p99_us: calm(ended, marks),
+        codes: codes(ended),
+        failure: ended
+            .iter()
+            .find_map(|call| call.failure.as_ref())
+            .map(text),
+    }
+}
+
+fn over(value: f64, of: f64) -> f64 {
+    if of > 0.0 { value / of } else { 0.0 }
+}
+
+fn attempts(ledgers: &Ledgers) -> impl Iterator<Item = &Record> {
+    let all = ledgers.iter().flatten();
+    all.filter(|record| record.kind != Kind::Accepted)
+}
+
+/// Executions beyond the first of each call, wherever they were.
+fn duplicates(ledgers: &Ledgers) -> u64 {
+    let mut executions: HashMap<u64, u64> = HashMap::new();
+    for record in attempts(ledgers).filter(|record| record.kind == Kind::Executed) {
+        *executions.entry(record.id).or_default() += 1;
+    }
+    executions.values().map(|times| times - 1).sum()
+}
+
+fn calm(ended: &[Ended], marks: Marks) -> Option<f64> {
+    let first = ended.iter().map(|call| call.began).min()?;
+    let calm = |call: &&Ended| call.began > first + SETTLING && call.at() < marks.fault;
+    let took = sorted(ended.iter().filter(calm).map(|call| call.took as f64));
+    (!took.is_empty()).then(|| at(&took, 0.99))
+}
+
+/// Milliseconds from the end of the fault to when each node that had failed has most of its share of the calls again.
+fn recovered(scenario: Scenario, ledgers: &Ledgers, marks: Marks) -> Option<f64> {
+    let failed: &[usize] = match scenario {
+        Scenario::AllDown | Scenario::RollingRestart => &[0, 1, 2],
+        _ => &[0],
+    };
+    let mut begin = marks.healed;
+    while begin + SHARE_WINDOW <= marks.end {
+        let shares: Vec<_> = ledgers
+            .iter()
+            .map(|ledger| executed(ledger, begin))
+            .collect();
+        let fair = shares.iter().sum::<usize>() as f64 / NODES as f64;
+        let back = |place: &usize| shares[*place] > 0 && shares[*place] as f64 >= BACK * fair;
+        if failed.iter().all(back) {
+            return Some((begin - marks.healed) as f64 / 1e3);
+        }
+        begin += SHARE_STEP;
+    }
+    None
+}
+
+fn executed(ledger: &[Record], begin: u64) -> usize {
+    let within = |record: &&Record| (begin..begin + SHARE_WINDOW).contains(&record.at);
+    let executed = ledger.iter().filter(|record| record.kind == Kind::Executed);
+    executed.filter(within).count()
+}
+
+fn codes(ended: &[Ended]) -> BTreeMap<String, u64> {
+    let mut codes = BTreeMap::new();
+    for failure in ended.iter().filter_map(|call| call.failure.as_ref()) {
+        *codes.entry(code(failure)).or_default() += 1;
+    }
+    codes
+}
+
+fn code(failure: &Failure) -> String {
+    match failure {
+        Failure::Status(status) => format!("{:?}", status.code()),
+        Failure::Mistaken => "mistaken".into(),
+        Failure::Hung => "hung".into(),
+    }
+}
+
+fn text(failure: &Failure) -> String {
+    match failure {
+        Failure::Status(status) => format!("{:?}: {}", status.code(), status.message()),
+        other => code(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{faults::network::Dials, peers::Variant};
+
+    const SECOND: u64 = 1_000_000;
+
+    /// A fault from the first second to the second, and two seconds after it.
+    const MARKS: Marks = Marks {
+        fault: SECOND,
+        healed: 2 * SECOND,
+        end: 4 * SECOND,
+        dials: Dials {
+            begun: 4,
+            failed: 3,
+        },
+    };
+
+    const TRIAL: Trial = Trial {
+        scenario: Scenario::Kill9,
+        variant: Variant::Bare,
+        idempotent: true,
+    };
+
+    fn executed_at(id: u64, at: u64) -> Record {
+        let kind = Kind::Executed;
+        Record { id, at, kind }
+    }
+
+    fn call(began: u64, took: u64) -> Ended {
+        Ended {
+            began,
+            took,
+            failure: None,
+        }
+    }
+
+    #[test]
+    fn a_call_that_two_nodes_executed_is_a_duplicate() {
+        let ledgers = [
+            vec![executed_at(1, 5), executed_at(2, 6)],
+            vec![
+                executed_at(1, 7),
+                Record {
+                    id: 2,
+                    at: 8,
+                    kind: Kind::Refused,
+                },
+            ],
+        ];
+        assert_eq!(duplicates(&ledgers), 1);
+    }
+
+    #[test]
+    fn refused_connections_are_attempts_too() {
+        let ended = [
+            call(SECOND + 1, 10),
+            call(SECOND + 2, 10),
+            call(3 * SECOND, 99),
+        ];
+        let ledgers = [
+            vec![executed_at(1, SECOND + 5), executed_at(3, 3 * SECOND)],
+            vec![],
+            vec![],
+        ];
+        let figures = figures(TRIAL, &ended, &ledgers, MARKS);
+        assert_eq!(figures.amplification, 2.0);
+        assert_eq!(figures.dials_per_s, 4.0);
+        assert_eq!((figures.calls, figures.max_us), (3, 10.0));
+    }
+
+    #[test]
+    fn a_call_under_way_when_it_happens_is_part_of_the_fault() {
+        let ended = [call(10, 20), call(SECOND - 10, 5_000)];
+        let figures = figures(TRIAL, &ended, &[vec![], vec![], vec![]], MARKS);
+        assert_eq!(figures.max_us, 5_000.0);
+    }
+
+    #[test]
+    fn a_node_is_back_when_it_has_its_share() {
+        let every = |from: u64| {
+            (from..MARKS.end)
+                .step_by(10_000)
+                .map(|at| executed_at(at, at))
+                .collect::<Vec<_>>()
+        };
+        let well = every(0);
+        let late = every(MARKS.healed + SECOND);
+        let recovered_after =
+            recovered(Scenario::Kill9, &[late, well.clone(), well.clone()], MARKS);
+        // A window of which the node has worked in all but a tenth.
+        assert_eq!(recovered_after, Some(1_000.0));
+        assert_eq!(
+            recovered(Scenario::Kill9, &[vec![], well.clone(), well], MARKS),
+            None
+        );
+    }
+
+    #[test]
+    fn failures_are_counted_by_their_code() {
+        let failed = Ended {
+            failure: Some(Failure::Status(Box::new(tonic::Status::unavailable(
+                "gone",
+            )))),
+            ..call(SECOND, 1)
+        };
+        let hung = Ended {
+            failure: Some(Failure::Hung),
+            ..call(SECOND, 1)
+        };
+        let figures = figures(TRIAL, &[failed, hung], &[vec![], vec![], vec![]], MARKS);
+        assert_eq!(figures.failed, 2);
+        assert_eq!(figures.codes["Unavailable"], 1);
+        assert_eq!(figures.codes["hung"], 1);
+        assert_eq!(figures.failure.as_deref(), Some("Unavailable: gone"));
+    }
+}
