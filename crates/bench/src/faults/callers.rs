@@ -27,6 +27,7 @@ const PAYLOAD: &[u8] = &[b'x'; 64];
 /// A call that is over.
 #[derive(Clone, Debug)]
 pub(super) struct Ended {
+    pub(super) id: u64,
     /// In microseconds since 1970.
     pub(super) began: u64,
     /// In microseconds.
@@ -91,6 +92,7 @@ async fn one(echo: &mut impl Echo, id: u64) -> Ended {
         Err(_) => Some(Failure::Hung),
     };
     Ended {
+        id,
         began,
         took: clock.elapsed().as_micros() as u64,
         failure,

@@ -1,6 +1,6 @@
 //! What the callers saw and the ledgers say, as figures.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{
     Figures, NODES, Trial,
@@ -43,7 +43,7 @@ pub(super) fn figures(trial: Trial, ended: &[Ended], ledgers: &Ledgers, marks: M
         max_us: took.last().copied().unwrap_or_default(),
         amplification: over((attempts + marks.dials.failed) as f64, during.len() as f64),
         dials_per_s: marks.dials.begun as f64 / seconds / trial.scenario.faulty() as f64,
-        recovered_ms: recovered(trial.scenario, ledgers, marks),
+        recovered_ms: recovered(trial.scenario, ended, ledgers, marks),
         calm_p99_us: calm(ended, marks),
         codes: codes(ended),
         failure: ended
@@ -79,16 +79,20 @@ fn calm(ended: &[Ended], marks: Marks) -> Option<f64> {
 }
 
 /// Milliseconds from the end of the fault to when each node that had failed has most of its share of the calls again.
-fn recovered(scenario: Scenario, ledgers: &Ledgers, marks: Marks) -> Option<f64> {
+///
+/// Only calls that began after the fault count: a node that stood still executes at once what has piled up.
+fn recovered(scenario: Scenario, ended: &[Ended], ledgers: &Ledgers, marks: Marks) -> Option<f64> {
     let failed: &[usize] = match scenario {
         Scenario::AllDown | Scenario::RollingRestart => &[0, 1, 2],
         _ => &[0],
     };
+    let later = ended.iter().filter(|call| call.began >= marks.healed);
+    let later: HashSet<u64> = later.map(|call| call.id).collect();
     let mut begin = marks.healed;
     while begin + SHARE_WINDOW <= marks.end {
         let shares: Vec<_> = ledgers
             .iter()
-            .map(|ledger| executed(ledger, begin))
+            .map(|ledger| executed(ledger, begin, &later))
             .collect();
         let fair = shares.iter().sum::<usize>() as f64 / NODES as f64;
         let back = |place: &usize| shares[*place] > 0 && shares[*place] as f64 >= BACK * fair;
@@ -100,10 +104,11 @@ fn recovered(scenario: Scenario, ledgers: &Ledgers, marks: Marks) -> Option<f64>
     None
 }
 
-fn executed(ledger: &[Record], begin: u64) -> usize {
-    let within = |record: &&Record| (begin..begin + SHARE_WINDOW).contains(&record.at);
-    let executed = ledger.iter().filter(|record| record.kind == Kind::Executed);
-    executed.filter(within).count()
+fn executed(ledger: &[Record], begin: u64, calls: &HashSet<u64>) -> usize {
+    let window = begin..begin + SHARE_WINDOW;
+    let executed = |record: &&Record| record.kind == Kind::Executed;
+    let counts = |record: &&Record| window.contains(&record.at) && calls.contains(&record.id);
+    ledger.iter().filter(executed).filter(counts).count()
 }
 
 fn codes(ended: &[Ended]) -> BTreeMap<String, u64> {
@@ -160,6 +165,7 @@ mod tests {
 
     fn call(began: u64, took: u64) -> Ended {
         Ended {
+            id: began,
             began,
             took,
             failure: None,
@@ -209,22 +215,28 @@ mod tests {
 
     #[test]
     fn a_node_is_back_when_it_has_its_share() {
-        let every = |from: u64| {
-            (from..MARKS.end)
-                .step_by(10_000)
+        let every = |from: u64| (from..MARKS.end).step_by(10_000);
+        let ledger = |from| {
+            every(from)
                 .map(|at| executed_at(at, at))
                 .collect::<Vec<_>>()
         };
-        let well = every(0);
-        let late = every(MARKS.healed + SECOND);
-        let recovered_after =
-            recovered(Scenario::Kill9, &[late, well.clone(), well.clone()], MARKS);
-        // A window of which the node has worked in all but a tenth.
-        assert_eq!(recovered_after, Some(1_000.0));
-        assert_eq!(
-            recovered(Scenario::Kill9, &[vec![], well.clone(), well], MARKS),
-            None
-        );
+        let ended: Vec<_> = every(0).map(|at| call(at, 1)).collect();
+        let back = |first| {
+            let ledgers = [first, ledger(0), ledger(0)];
+            recovered(Scenario::Kill9, &ended, &ledgers, MARKS)
+        };
+        assert_eq!(back(ledger(MARKS.healed + SECOND)), Some(1_000.0));
+        assert_eq!(back(Vec::new()), None);
+    }
+
+    #[test]
+    fn what_piled_up_on_a_node_does_not_bring_it_back() {
+        let ended: Vec<_> = (0..100).map(|id| Ended { id, ..call(1, 1) }).collect();
+        let piled_up = (0..100).map(|id| executed_at(id, MARKS.healed + id));
+        let ledgers = [piled_up.collect(), vec![], vec![]];
+        let recovered = recovered(Scenario::Sigstop, &ended, &ledgers, MARKS);
+        assert_eq!(recovered, None);
     }
 
     #[test]

@@ -139,12 +139,12 @@ impl Pace {
         }
     }
 
-    /// How long `scenario` lasts.
+    /// How long `scenario` lasts once it has begun. Of a rolling restart nothing is left then.
     pub const fn of(&self, scenario: Scenario) -> Duration {
-        if scenario.is_long() {
-            self.long_fault
-        } else {
-            self.fault
+        match scenario {
+            Scenario::RollingRestart => Duration::ZERO,
+            scenario if scenario.is_long() => self.long_fault,
+            _ => self.fault,
         }
     }
 }

@@ -132,7 +132,7 @@ impl Stage {
         let first = &mut self.nodes[0];
         match self.scenario {
             Scenario::Kill9 | Scenario::GracefulStop | Scenario::BlackHoleAccept => {
-                first.restart()?
+                first.restart()?;
             }
             Scenario::Sigstop => first.thaw()?,
             Scenario::BlackHoleDrop => self.cards()?.mend()?,

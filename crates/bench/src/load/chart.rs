@@ -6,7 +6,7 @@ use crate::{
     peers::Variant,
 };
 
-const LEFT: f64 = 140.0;
+const LEFT: f64 = 148.0;
 const TOP: f64 = 64.0;
 const BAR: f64 = 11.0;
 const GAP: f64 = 10.0;
