@@ -17,6 +17,7 @@ mod differences;
 mod documents;
 mod drop_in;
 mod garbage;
+mod health;
 mod hedging;
 mod inbound;
 mod interop;

@@ -117,7 +117,7 @@ impl Selector for Recording {
     fn mark(&self, _: &ServiceName, node: &Arc<Candidate>, mark: Mark<'_>) {
         let mark = match mark {
             Mark::Success => "ok",
-            Mark::Failure(_) => "failed",
+            Mark::Failure(..) => "failed",
             Mark::TimedOut => "timed-out",
             Mark::Cancelled => "cancelled",
             _ => "?",

@@ -152,7 +152,7 @@ pub(super) fn not_selected(shown: &Value) -> SelectError {
 pub(super) fn shown_mark(mark: Mark<'_>) -> Value {
     match mark {
         Mark::Success => Value::Null,
-        Mark::Failure(error) => match error.downcast_ref::<Error>() {
+        Mark::Failure(error, _) => match error.downcast_ref::<Error>() {
             Some(error) => shown(error),
             None => plain(&error.to_string()),
         },

@@ -27,7 +27,7 @@ pub use hedge::Hedge;
 pub use metadata::Metadata;
 pub use notes::{Attempt, Deadline, Notes};
 pub use options::CallOptions;
-pub use picked::Picked;
+pub use picked::{Marking, Picked};
 pub use policy::{Backoff, Budget, RetryContext, RetryPolicy};
 pub use proxy::Proxy;
 pub use report::CallReport;

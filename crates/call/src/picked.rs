@@ -1,43 +1,68 @@
 //! A node that an attempt went to, until the selector was told how it did: go-micro's `Mark`.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::time::Instant;
+use tonic::Code;
 use tower_micro_registry::ServiceName;
-use tower_micro_selector::{Candidate, InFlight, Mark, Selector};
+use tower_micro_selector::{Candidate, Fault, InFlight, Mark, Selector};
 
-use crate::{Deadline, Dialect, End, Error, Kind};
+use crate::{Deadline, Dialect, Disposition, End, Error, Kind};
+
+/// Who is told how the attempts of one stack end. One for all of them, so that an attempt counts one reference.
+#[derive(Debug, Default)]
+pub struct Marking {
+    selector: Option<Arc<dyn Selector>>,
+    /// Of the first attempt, and of nearly all others.
+    service: OnceLock<ServiceName>,
+}
+
+impl Marking {
+    /// Tells `selector`, if there is one.
+    pub const fn new(selector: Option<Arc<dyn Selector>>) -> Self {
+        Self {
+            selector,
+            service: OnceLock::new(),
+        }
+    }
+
+    /// Begins an attempt at `node` of `service`. Asks what time it is `now` only if the node is measured.
+    pub fn begin(
+        self: &Arc<Self>,
+        node: Arc<Candidate>,
+        service: &ServiceName,
+        now: impl FnOnce() -> Instant,
+    ) -> Picked {
+        let usual = self.service.get_or_init(|| service.clone());
+        let is_usual = std::ptr::eq(usual.as_str(), service.as_str()) || usual == service;
+        Picked {
+            began: node.is_measured().then(now),
+            in_flight: InFlight::at(node),
+            marking: Arc::clone(self),
+            unusual: (!is_usual).then(|| service.clone()),
+            is_told: false,
+            deadline: None,
+            dialect: Dialect::default(),
+        }
+    }
+}
 
 /// One attempt at one node. It counts as in flight, and the node is marked exactly once: with how the attempt ended, or, when this is
 /// dropped first, as timed out or cancelled.
 #[derive(Debug)]
 pub struct Picked {
-    node: Arc<Candidate>,
-    _in_flight: InFlight,
-    service: ServiceName,
-    /// Whom to tell; `None` once it was told, or if nobody wants to know.
-    selector: Option<Arc<dyn Selector>>,
+    in_flight: InFlight,
+    marking: Arc<Marking>,
+    /// The service, if it is not the one of `marking`.
+    unusual: Option<ServiceName>,
+    is_told: bool,
+    /// Until the node has answered, if somebody wants to know how long that takes.
+    began: Option<Instant>,
     deadline: Option<Deadline>,
     dialect: Dialect,
 }
 
 impl Picked {
-    /// Begins an attempt at `node` of `service`; `selector` is told how it ends.
-    pub fn begin(
-        node: Arc<Candidate>,
-        service: ServiceName,
-        selector: Option<Arc<dyn Selector>>,
-    ) -> Self {
-        Self {
-            _in_flight: node.begin(),
-            node,
-            service,
-            selector,
-            deadline: None,
-            dialect: Dialect::default(),
-        }
-    }
-
     /// Adds when the call ends, and in whose words that is told.
     #[must_use]
     pub fn until(mut self, deadline: Option<Deadline>, dialect: Dialect) -> Self {
@@ -48,7 +73,20 @@ impl Picked {
 
     /// The node.
     pub const fn node(&self) -> &Arc<Candidate> {
-        &self.node
+        self.in_flight.candidate()
+    }
+
+    fn service(&self) -> &ServiceName {
+        let service = self.unusual.as_ref().or_else(|| self.marking.service.get());
+        service.expect("it was set before an attempt began")
+    }
+
+    /// The head of a response has come: so long the node takes to answer. A stream may go on for as long as it likes.
+    pub fn answered(&mut self) {
+        if let Some(began) = self.began.take() {
+            let now = Instant::now().into_std();
+            self.node().answered(began.into_std(), now);
+        }
     }
 
     /// Whether the call's time is up.
@@ -59,7 +97,7 @@ impl Picked {
 
     /// Adds to an error what is known of the attempt.
     pub fn explain(&self, error: Error) -> Error {
-        error.with_service(&self.service).with_node(&self.node)
+        error.with_service(self.service()).with_node(self.node())
     }
 
     /// The attempt has ended.
@@ -68,7 +106,7 @@ impl Picked {
             End::Ok => self.mark(Mark::Success),
             End::Failed(error) => self.mark(match error.kind() {
                 Kind::AttemptTimeout | Kind::Deadline => Mark::TimedOut,
-                _ => Mark::Failure(error),
+                _ => Mark::Failure(error, fault_of(error)),
             }),
             End::Dropped => self.abandon(),
         }
@@ -101,16 +139,118 @@ impl Picked {
     }
 
     fn mark(&mut self, mark: Mark<'_>) {
-        if let Some(selector) = self.selector.take() {
-            selector.mark(&self.service, &self.node, mark);
+        self.is_told = true;
+        if let (Mark::TimedOut | Mark::Failure(_, Fault::Node), Some(began)) = (mark, self.began) {
+            let now = Instant::now().into_std();
+            self.node().fault(began.into_std(), now);
+        }
+        if let Some(selector) = &self.marking.selector {
+            selector.mark(self.service(), self.node(), mark);
         }
     }
 }
 
 impl Drop for Picked {
     fn drop(&mut self) {
-        if self.selector.is_some() {
+        if !self.is_told {
             self.abandon();
+        }
+    }
+}
+
+/// Who is to blame for an attempt that ended with `error`.
+///
+/// | | fault |
+/// |---|---|
+/// | no connection; a connection that broke, or made no sense | the node's |
+/// | the node, or a proxy before it, says UNAVAILABLE or DEADLINE_EXCEEDED | the node's |
+/// | a time-out that a wrapper set | the node's |
+/// | the node says RESOURCE_EXHAUSTED or CANCELLED, or that it did not look at the request (GOAWAY, REFUSED_STREAM) | unknown |
+/// | the request was never written; a wrapper refused it, or panicked | unknown |
+/// | the node answers with any other code | elsewhere |
+///
+/// INTERNAL and UNKNOWN, when a node says so, are as often what a handler returned (go-micro servers make one of every plain error), so
+/// they are the node's fault only when a connection ended with them.
+fn fault_of(error: &Error) -> Fault {
+    match (error.kind(), error.code()) {
+        (Kind::Connect, _) => Fault::Node,
+        (Kind::Transport | Kind::Status, Code::Cancelled | Code::ResourceExhausted) => {
+            Fault::Unknown
+        }
+        (Kind::Transport, _) => match error.disposition() {
+            Disposition::NeverSent | Disposition::Unprocessed => Fault::Unknown,
+            _ => Fault::Node,
+        },
+        (Kind::Status, Code::Unavailable | Code::DeadlineExceeded) => Fault::Node,
+        (Kind::Status, _) => Fault::Elsewhere,
+        (Kind::AttemptTimeout | Kind::Deadline, _) | (Kind::Other, Code::DeadlineExceeded) => {
+            Fault::Node
+        }
+        _ => Fault::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tonic::Status;
+    use tower_micro_registry::ServiceName;
+    use tower_micro_selector::SelectError;
+
+    use super::*;
+
+    #[test]
+    fn a_node_is_to_blame_for_what_it_breaks_and_not_for_what_it_answers() {
+        let says = |code| Error::answered(Status::new(code, "so"), Dialect::Grpc);
+        let greeter = ServiceName::new("greeter").unwrap();
+        let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let told = [
+            (Error::transport(broken), Fault::Node),
+            (Error::transport(refused), Fault::Node),
+            (says(Code::Unavailable), Fault::Node),
+            (says(Code::DeadlineExceeded), Fault::Node),
+            (Error::attempt_timeout(Duration::from_secs(1)), Fault::Node),
+            (says(Code::NotFound), Fault::Elsewhere),
+            (says(Code::InvalidArgument), Fault::Elsewhere),
+            (says(Code::Internal), Fault::Elsewhere),
+            (says(Code::Unknown), Fault::Elsewhere),
+            (says(Code::ResourceExhausted), Fault::Unknown),
+            (says(Code::Cancelled), Fault::Unknown),
+            (
+                says(Code::Unavailable).with_disposition(Disposition::Unprocessed),
+                Fault::Node,
+            ),
+            (
+                Error::select(&greeter, SelectError::NotFound, Dialect::Grpc),
+                Fault::Unknown,
+            ),
+            (
+                Error::new(Kind::Transport, Code::Unavailable, "refused unseen")
+                    .with_disposition(Disposition::Unprocessed),
+                Fault::Unknown,
+            ),
+            (
+                Error::new(Kind::Transport, Code::Internal, "reset")
+                    .with_disposition(Disposition::Unknown),
+                Fault::Node,
+            ),
+            (
+                Error::new(Kind::Panic, Code::Internal, "oh"),
+                Fault::Unknown,
+            ),
+            (
+                Error::new(Kind::Request, Code::Unavailable, "no"),
+                Fault::Unknown,
+            ),
+            (
+                Error::new(Kind::Other, Code::Unavailable, "no"),
+                Fault::Unknown,
+            ),
+        ];
+        for (error, fault) in told {
+            assert_eq!(fault_of(&error), fault, "{error:?}");
         }
     }
 }

@@ -1,14 +1,15 @@
 //! How a client is put together.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use thiserror::Error as ThisError;
+use tokio::time::Instant;
 use tower_layer::{Identity, Layer, Stack};
 use tower_micro_call::{Body, CallOptions, Proxy, ReplayMemory};
 use tower_micro_registry::{Cache, Registry};
-use tower_micro_selector::{RegistrySelector, Selector};
+use tower_micro_selector::{Health, RegistrySelector, Selector};
 
 use crate::{
     Channel, Client, Connect, Onion, PoolOptions, Preset, Settings,
@@ -29,6 +30,11 @@ pub enum BuildError {
     /// Nothing says where nodes are.
     #[error("no registry: give the builder one with `registry`, or a selector with `selector`")]
     NoRegistry,
+    /// A selector judges the health of its nodes itself.
+    #[error(
+        "`health` and `slow_start` are for the nodes of a `registry`: give them to the selector itself (`RegistrySelector::with_health`, `with_slow_start`)"
+    )]
+    HealthOfSelector,
     /// A call would be over before it begins.
     #[error(
         "`{option}` of {of} is zero, so that no call could succeed: leave it out or make it longer"
@@ -63,7 +69,9 @@ pub enum BuildError {
 /// Order of settings does not matter; order of wrappers does: see [`wrap`](crate::wrap).
 #[must_use = "a builder does nothing until `build`"]
 pub struct ClientBuilder<W, C, K> {
-    selector: Option<Arc<dyn Selector>>,
+    nodes: Option<Nodes>,
+    health: Option<Health>,
+    slow_start: Option<Duration>,
     preset: Preset,
     options: CallOptions,
     methods: Vec<(String, CallOptions)>,
@@ -78,10 +86,19 @@ pub struct ClientBuilder<W, C, K> {
     call_names: Vec<String>,
 }
 
+/// Where nodes come from.
+#[derive(Debug)]
+enum Nodes {
+    Registry(Arc<dyn Registry>),
+    Selector(Arc<dyn Selector>),
+}
+
 impl ClientBuilder<Identity, Identity, Tonic> {
     pub(crate) fn new() -> Self {
         Self {
-            selector: None,
+            nodes: None,
+            health: None,
+            slow_start: None,
             preset: Preset::default(),
             options: CallOptions::new(),
             methods: Vec::new(),
@@ -100,14 +117,28 @@ impl ClientBuilder<Identity, Identity, Tonic> {
 
 impl<W, C, K> ClientBuilder<W, C, K> {
     /// Finds nodes in `registry`, behind a [`Cache`] that keeps the last good set while the registry fails.
-    pub fn registry(self, registry: impl Registry) -> Self {
-        let cache: Arc<dyn Registry> = Arc::new(Cache::new(registry));
-        self.selector(RegistrySelector::new(cache, spawn))
+    pub fn registry(mut self, registry: impl Registry) -> Self {
+        self.nodes = Some(Nodes::Registry(Arc::new(Cache::new(registry))));
+        self
     }
 
     /// Chooses nodes with a selector of your own.
     pub fn selector(mut self, selector: impl Selector) -> Self {
-        self.selector = Some(Arc::new(selector));
+        self.nodes = Some(Nodes::Selector(Arc::new(selector)));
+        self
+    }
+
+    /// How nodes of the [`registry`](Self::registry) that fail are kept out of the choice; what the preset says unless set. It is
+    /// fixed when the client is built: what was learned of nodes by one rule says nothing by another.
+    pub fn health(mut self, health: impl Into<Health>) -> Self {
+        self.health = Some(health.into());
+        self
+    }
+
+    /// Gives nodes of the [`registry`](Self::registry) that are new, or back, their share little by little, over `window`; off unless
+    /// set. See [`RegistrySelector::with_slow_start`].
+    pub const fn slow_start(mut self, window: Duration) -> Self {
+        self.slow_start = Some(window);
         self
     }
 
@@ -197,7 +228,9 @@ impl<W, C, K> ClientBuilder<W, C, K> {
         let (wrap_client, wrap_call, connect) =
             change(self.wrap_client, self.wrap_call, self.connect);
         ClientBuilder {
-            selector: self.selector,
+            nodes: self.nodes,
+            health: self.health,
+            slow_start: self.slow_start,
             preset: self.preset,
             options: self.options,
             methods: self.methods,
@@ -226,7 +259,7 @@ impl<W, C, K> ClientBuilder<W, C, K> {
         let settings = self.settings()?;
         let parts = Parts {
             settings: Arc::clone(&settings),
-            selector: self.selector.ok_or(BuildError::NoRegistry)?,
+            selector: self.nodes()?,
             proxy: self.proxy,
             memory: self.memory,
             connect: Arc::new(self.connect),
@@ -235,6 +268,22 @@ impl<W, C, K> ClientBuilder<W, C, K> {
         let (client, call) = (self.wrap_client, self.wrap_call);
         let make = move |service| Channel::new(stack::assemble(&parts, service, &client, &call));
         Ok(Client::new(settings, onion, Box::new(make)))
+    }
+
+    fn nodes(&self) -> Result<Arc<dyn Selector>, BuildError> {
+        let asks = self.health.is_some() || self.slow_start.is_some();
+        match self.nodes.as_ref().ok_or(BuildError::NoRegistry)? {
+            Nodes::Selector(_) if asks => Err(BuildError::HealthOfSelector),
+            Nodes::Selector(selector) => Ok(Arc::clone(selector)),
+            Nodes::Registry(registry) => {
+                let health = self.health.clone();
+                let selector = RegistrySelector::new(Arc::clone(registry), spawn)
+                    .with_clock(|| Instant::now().into_std())
+                    .with_health(health.unwrap_or_else(|| self.preset.health()))
+                    .with_slow_start(self.slow_start.unwrap_or_default());
+                Ok(Arc::new(selector))
+            }
+        }
     }
 
     fn settings(&self) -> Result<Arc<ArcSwap<Settings>>, BuildError> {
@@ -260,7 +309,8 @@ impl<W, C, K: fmt::Debug> fmt::Debug for ClientBuilder<W, C, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder")
             .field("preset", &self.preset)
-            .field("selector", &self.selector)
+            .field("nodes", &self.nodes)
+            .field("health", &self.health)
             .field("connect", &self.connect)
             .field("wrap_client", &self.client_names)
             .field("wrap_call", &self.call_names)

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tower_micro_call::{CallOptions, Dialect};
-use tower_micro_selector::{P2c, Random};
+use tower_micro_selector::{Health, Outlier, P2c, Random};
 
 use crate::{
     PoolOptions,
@@ -22,6 +22,7 @@ use crate::{
 /// | budget | [`RetryBudget`] | none | none |
 /// | attempt timeout | a share of the call | none | none |
 /// | strategy | [`P2c`], untried nodes first | [`Random`] | [`Random`] |
+/// | health | [`Outlier`] | none | none |
 /// | connections | 4 a node, 100 calls each | 100, 20 calls each, 60 s | the same |
 /// | errors | gRPC's | go-micro's, 500 where none came | go-micro's, translated |
 ///
@@ -63,6 +64,14 @@ impl Preset {
                 .timeout(Duration::from_secs(30))
                 .retries(5)
                 .retry(RetryOnCodes::GO_MICRO_V4),
+        }
+    }
+
+    /// How nodes that fail are kept out of the choice.
+    pub fn health(self) -> Health {
+        match self {
+            Self::Standard => Health::Outlier(Outlier::default()),
+            Self::GoMicroV2 | Self::GoMicroV4 => Health::None,
         }
     }
 

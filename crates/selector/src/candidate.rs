@@ -1,10 +1,19 @@
 //! A node that may be chosen, and what this client knows of it.
 //!
-//! What the registry says of a node is a [`Node`]; what a client learns by using it (for now: how
-//! many attempts are under way) stands beside it. Both travel together as an `Arc<Candidate>`.
+//! What the registry says of a node is a [`Node`]; what a client learns by using it stands beside it:
+//! how many attempts are under way, how long it takes to answer, and whether it is
+//! [out](crate::health). Both travel together as an `Arc<Candidate>`.
 //!
-//! The knowledge outlives a re-discovery: when the registry announces the same node anew, the
-//! counters go on.
+//! The knowledge outlives a re-discovery: when the registry announces the same node anew, at the same
+//! address, the counters go on.
+//!
+//! # Latency
+//!
+//! It is the time from the begin of an attempt to the head of its response, as a moving average that
+//! follows a peak at once and forgets it within some ten seconds (the "Peak EWMA" of Finagle,
+//! `PeakEwma.scala`). A failure that is the node's counts as [four times](Candidate::fault) what it
+//! usually takes, so that to fail fast is not to be fast. Nobody measures until a strategy asks:
+//! [`PeakEwma`](crate::PeakEwma).
 //!
 //! # Example
 //!
@@ -21,14 +30,19 @@
 //!
 //! # Not here
 //!
-//! Whether a node is healthy: that is for selectors to learn from
-//! [`Selector::mark`](crate::Selector::mark).
+//! What makes a node go out and come back: see [`health`](crate::health).
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
 
 use tower_micro_registry::{Metadata, Node};
+
+use crate::clock::{self, Instant};
+use crate::health::{Admission, Record};
+use crate::latency::Latency;
 
 /// The node metadata key that [`Candidate::weight`] is read from.
 pub const WEIGHT: &str = "weight";
@@ -37,19 +51,25 @@ pub const WEIGHT: &str = "weight";
 pub const DEFAULT_WEIGHT: u32 = 1;
 
 /// A node that may be chosen. See the [module docs](self) for an example.
+// What every choice looks at stands first, beside the reference count: one cache line a node.
+#[repr(C)]
 pub struct Candidate {
+    knowledge: Knowledge,
+    weight: u32,
     node: Node,
     version: Arc<str>,
-    weight: u32,
-    state: Arc<State>,
 }
 
-/// What this client learned of a node; shared by all candidates that stand for the same node.
-///
-/// Its weak references are the attempts under way, and nothing else: a guard must own something
-/// that counts, so it owns the count itself.
-#[derive(Debug, Default)]
-struct State;
+/// What this client learned of a node.
+#[derive(Default)]
+#[repr(C)]
+struct Knowledge {
+    /// The candidate that stood for the node first, and goes on to learn for those that came after.
+    first: Option<Arc<Candidate>>,
+    in_flight: AtomicU32,
+    record: Record,
+    admission: Option<Arc<Admission>>,
+}
 
 impl Candidate {
     /// A candidate for `node`, of no particular service version.
@@ -61,7 +81,7 @@ impl Candidate {
     /// A candidate for `node`, which serves `version` of its service.
     #[must_use]
     pub fn with_version(node: Node, version: impl Into<Arc<str>>) -> Arc<Self> {
-        Self::known(node, version.into(), Arc::default())
+        Self::known(node, version.into(), Knowledge::default())
     }
 
     /// A candidate for a bare `address` (`host:port`), with an empty id and no metadata: the node
@@ -72,28 +92,47 @@ impl Candidate {
         Self::new(Node::new("", address))
     }
 
+    /// One that `admission` says yes or no to.
+    pub(crate) fn admitted_by(
+        admission: Option<&Arc<Admission>>,
+        node: Node,
+        version: Arc<str>,
+    ) -> Arc<Self> {
+        let knowledge = Knowledge {
+            admission: admission.cloned(),
+            ..Knowledge::default()
+        };
+        let candidate = Self::known(node, version, knowledge);
+        if let Some(admission) = admission {
+            admission.welcome(&candidate);
+        }
+        candidate
+    }
+
     /// The same node as the registry announces it now. What was learned stays, unless it moved to
     /// another address.
     pub(crate) fn announced_as(self: &Arc<Self>, node: Node) -> Arc<Self> {
         if self.node == node {
             return Arc::clone(self);
         }
-        let moved = self.node.address != node.address;
-        let state = if moved {
-            Arc::default()
-        } else {
-            Arc::clone(&self.state)
+        let (version, admission) = (Arc::clone(&self.version), self.admission());
+        if self.node.address != node.address {
+            return Self::admitted_by(admission, node, version);
+        }
+        let knowledge = Knowledge {
+            first: Some(Arc::clone(Self::first(self))),
+            ..Knowledge::default()
         };
-        Self::known(node, Arc::clone(&self.version), state)
+        Self::known(node, version, knowledge)
     }
 
-    fn known(node: Node, version: Arc<str>, state: Arc<State>) -> Arc<Self> {
+    fn known(node: Node, version: Arc<str>, knowledge: Knowledge) -> Arc<Self> {
         let weight = weight(&node.metadata);
         Arc::new(Self {
+            knowledge,
+            weight,
             node,
             version,
-            weight,
-            state,
         })
     }
 
@@ -114,13 +153,93 @@ impl Candidate {
     /// How many attempts of this client are under way at the node: the [`InFlight`] guards alive.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
-        u32::try_from(Arc::weak_count(&self.state)).unwrap_or(u32::MAX)
+        self.knowledge().in_flight.load(Relaxed)
     }
 
     /// Counts an attempt as under way until the guard is dropped.
     pub fn begin(self: &Arc<Self>) -> InFlight {
-        InFlight {
-            _one: Arc::downgrade(&self.state),
+        InFlight::at(Arc::clone(self))
+    }
+
+    /// How long the node takes to answer, by now; `None` until it was measured.
+    #[must_use]
+    pub fn latency(&self) -> Option<Duration> {
+        Latency::read(&self.record().latency).duration()
+    }
+
+    /// Whether somebody wants to know how long the node takes.
+    #[must_use]
+    pub fn is_measured(&self) -> bool {
+        self.record().measured.load(Relaxed)
+    }
+
+    /// The node answered an attempt that began at `began`.
+    pub fn answered(&self, began: Instant, now: Instant) {
+        let took = now.saturating_duration_since(began);
+        Latency::observe(&self.record().latency, took, clock::ticks(now));
+    }
+
+    /// An attempt that began at `began` failed, by the node's fault: it counts as four times what an answer
+    /// usually takes, up to a second, if it did not take longer.
+    pub fn fault(&self, began: Instant, now: Instant) {
+        let took = now.saturating_duration_since(began);
+        Latency::penalize(&self.record().latency, took, clock::ticks(now));
+    }
+
+    pub(crate) fn smoothed(&self) -> Latency {
+        Latency::read(&self.record().latency)
+    }
+
+    /// Asks for the latency to be measured from now on.
+    pub(crate) fn measure(&self) {
+        let measured = &self.record().measured;
+        if !measured.load(Relaxed) {
+            measured.store(true, Relaxed);
+        }
+    }
+
+    /// Whether the node should not be used now, because of how it did: see [`health`](crate::health).
+    ///
+    /// A node whose time is over, and that waits for one attempt to prove itself, is not out.
+    #[must_use]
+    pub fn is_out(&self) -> bool {
+        match self.record().out() {
+            0 => false,
+            out => self
+                .admission()
+                .is_none_or(|admission| !admission.is_over(out)),
+        }
+    }
+
+    /// Until when the node is out, if it is.
+    #[must_use]
+    pub fn out_until(&self) -> Option<Instant> {
+        let (out, admission) = (self.record().out(), self.admission()?);
+        (out != 0).then(|| clock::instant(out, admission.time()))
+    }
+
+    pub(crate) fn record(&self) -> &Record {
+        &self.knowledge().record
+    }
+
+    pub(crate) fn admission(&self) -> Option<&Arc<Admission>> {
+        self.knowledge().admission.as_ref()
+    }
+
+    /// Who learns for this one.
+    pub(crate) fn first(this: &Arc<Self>) -> &Arc<Self> {
+        this.knowledge.first.as_ref().unwrap_or(this)
+    }
+
+    /// Whether both stand for the same node.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        std::ptr::eq(self.knowledge(), other.knowledge())
+    }
+
+    fn knowledge(&self) -> &Knowledge {
+        match &self.knowledge.first {
+            Some(first) => &first.knowledge,
+            None => &self.knowledge,
         }
     }
 }
@@ -139,6 +258,8 @@ impl fmt::Debug for Candidate {
             .field("node", &self.node)
             .field("version", &self.version)
             .field("in_flight", &self.in_flight())
+            .field("latency", &self.latency())
+            .field("out_until", &self.out_until())
             .finish_non_exhaustive()
     }
 }
@@ -152,10 +273,33 @@ fn weight(metadata: &Metadata) -> u32 {
 
 /// An attempt under way at a node; made by [`Candidate::begin`]. Keep it as long as the attempt
 /// lasts, to the end of the response body.
-#[derive(Debug)]
 #[must_use = "the attempt counts as over when the guard is dropped"]
-pub struct InFlight {
-    _one: Weak<State>,
+pub struct InFlight(Arc<Candidate>);
+
+impl InFlight {
+    /// Counts an attempt at `candidate` as under way.
+    pub fn at(candidate: Arc<Candidate>) -> Self {
+        candidate.knowledge().in_flight.fetch_add(1, Relaxed);
+        Self(candidate)
+    }
+
+    /// Where it is under way.
+    #[must_use]
+    pub const fn candidate(&self) -> &Arc<Candidate> {
+        &self.0
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.knowledge().in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+impl fmt::Debug for InFlight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("InFlight").field(&self.0.address).finish()
+    }
 }
 
 #[cfg(test)]

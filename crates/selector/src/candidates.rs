@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use crate::Candidate;
+use crate::health::Admission;
 
 /// A frozen list of candidates. See the [module docs](self) for an example.
 #[derive(Clone, Debug, Default)]
@@ -32,27 +33,34 @@ struct Frozen {
     list: Vec<Arc<Candidate>>,
     cumulative: Option<Box<[u64]>>,
     cursor: Option<Arc<AtomicUsize>>,
+    admission: Option<Arc<Admission>>,
 }
 
 impl Candidates {
     /// The candidates of `list`, in that order. Looks at each weight once.
     #[must_use]
     pub fn new(list: Vec<Arc<Candidate>>) -> Self {
-        Self::frozen(list, None)
+        Self::frozen(list, None, None)
     }
 
     /// As [`new`](Self::new), for a list whose strategies go on where `cursor` stands.
     #[must_use]
     pub fn with_cursor(list: Vec<Arc<Candidate>>, cursor: Arc<AtomicUsize>) -> Self {
-        Self::frozen(list, Some(cursor))
+        Self::frozen(list, Some(cursor), None)
     }
 
-    fn frozen(list: Vec<Arc<Candidate>>, cursor: Option<Arc<AtomicUsize>>) -> Self {
+    /// As [`new`](Self::new), for nodes that `admission` says yes or no to.
+    pub(crate) fn frozen(
+        list: Vec<Arc<Candidate>>,
+        cursor: Option<Arc<AtomicUsize>>,
+        admission: Option<Arc<Admission>>,
+    ) -> Self {
         let cumulative = differ(&list).then(|| cumulative(&list));
         Self(Arc::new(Frozen {
             list,
             cumulative,
             cursor,
+            admission,
         }))
     }
 
@@ -68,7 +76,21 @@ impl Candidates {
             list,
             cumulative,
             cursor: None,
+            admission: self.0.admission.clone(),
         }))
+    }
+
+    /// Who must say yes to whoever is chosen, while somebody must.
+    pub(crate) fn admission(&self) -> Option<&Admission> {
+        self.0
+            .admission
+            .as_deref()
+            .filter(|admission| admission.is_attentive())
+    }
+
+    /// The same nodes, of those that `keeps` keeps.
+    pub(crate) fn keeping(&self, list: Vec<Arc<Candidate>>) -> Self {
+        Self::frozen(list, self.0.cursor.clone(), self.0.admission.clone())
     }
 
     /// The list, if nobody else has it any more.

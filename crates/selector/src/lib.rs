@@ -3,19 +3,24 @@
 
 pub mod candidate;
 pub mod candidates;
+pub mod clock;
 pub mod filter;
+pub mod health;
 pub mod picker;
 pub mod registry_selector;
 pub mod selector;
 pub mod strategy;
 
 mod error;
+mod latency;
 
 pub use candidate::{Candidate, InFlight};
 pub use candidates::Candidates;
+pub use clock::{Clock, SystemClock};
 pub use error::SelectError;
 pub use filter::{Filter, ServiceView};
+pub use health::{Fault, Health, Outlier};
 pub use picker::{Next, Picker};
 pub use registry_selector::{RegistrySelector, Spawn, SpawnError, TaskGuard};
 pub use selector::{Mark, SelectOptions, Selection, Selector};
-pub use strategy::{P2c, Random, RoundRobin, RoundRobinShared, Strategy, Turn, Weighted};
+pub use strategy::{P2c, PeakEwma, Random, RoundRobin, RoundRobinShared, Strategy, Turn, Weighted};

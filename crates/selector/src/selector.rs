@@ -36,7 +36,7 @@ use std::task::{Context, Poll};
 
 use tower_micro_registry::{BoxFuture, ServiceName};
 
-use crate::{Candidate, Filter, Picker, SelectError, Strategy};
+use crate::{Candidate, Fault, Filter, Picker, SelectError, Strategy};
 
 /// Chooses nodes for calls. See the [module docs](self) for an example.
 pub trait Selector: fmt::Debug + Send + Sync + 'static {
@@ -117,9 +117,9 @@ impl fmt::Debug for Selection {
 pub enum Mark<'a> {
     /// It answered.
     Success,
-    /// It failed with this. What the outermost call wrapper returned, as in go-micro.
-    Failure(&'a (dyn Error + 'static)),
-    /// Its time was over before it answered.
+    /// It failed with this. What the outermost call wrapper returned, as in go-micro; and who is to blame.
+    Failure(&'a (dyn Error + 'static), Fault),
+    /// Its time was over before it answered. Counts as the node's fault.
     TimedOut,
     /// Nobody waited for it any more. Says nothing about the node.
     Cancelled,

@@ -23,8 +23,8 @@ pub use tower_micro_registry::{
 };
 #[doc(inline)]
 pub use tower_micro_selector::{
-    Candidate, Filter, Mark, P2c, Picker, Random, RegistrySelector, RoundRobin, RoundRobinShared,
-    SelectError, Selector, Strategy, Weighted,
+    Candidate, Fault, Filter, Health, Mark, Outlier, P2c, PeakEwma, Picker, Random,
+    RegistrySelector, RoundRobin, RoundRobinShared, SelectError, Selector, Strategy, Weighted,
 };
 #[cfg(feature = "server")]
 #[doc(inline)]

@@ -58,13 +58,20 @@ where
 /// Chooses the nodes of one call. Clones share what was tried. See the [module docs](self) for an
 /// example.
 #[derive(Clone)]
-pub struct Picker(Arc<dyn Next>);
+pub struct Picker(Hand);
+
+/// Ours is called without a table of functions.
+#[derive(Clone)]
+enum Hand {
+    OneOf(Arc<OneOf>),
+    Other(Arc<dyn Next>),
+}
 
 impl Picker {
     /// A picker that asks `next`.
     #[must_use]
     pub fn new(next: impl Next + 'static) -> Self {
-        Self(Arc::new(next))
+        Self(Hand::Other(Arc::new(next)))
     }
 
     /// The same node for every attempt.
@@ -103,7 +110,32 @@ impl Picker {
     }
 
     pub(crate) fn of(choice: Arc<Choice>, options: &SelectOptions) -> Self {
-        Self(Arc::new(OneOf::new(choice, options)))
+        Self(Hand::OneOf(Arc::new(OneOf::new(choice, options))))
+    }
+
+    /// One that chooses among those that `leaves` leaves; `None` if that is nobody. A picker that is not over
+    /// a list stays as it is.
+    pub(crate) fn narrowed(
+        self,
+        options: &SelectOptions,
+        leaves: impl FnOnce(&[Arc<Candidate>]) -> Vec<Arc<Candidate>>,
+    ) -> Option<Self> {
+        let Hand::OneOf(one_of) = &self.0 else {
+            return Some(self);
+        };
+        let (all, strategy) = (&one_of.choice.candidates, &one_of.choice.strategy);
+        let left = leaves(all);
+        if left.is_empty() {
+            return None;
+        }
+        if left.len() == all.len() {
+            return Some(self);
+        }
+        Some(Self::among(
+            all.keeping(left),
+            Arc::clone(strategy),
+            options,
+        ))
     }
 
     /// The node of the next attempt.
@@ -112,13 +144,19 @@ impl Picker {
     ///
     /// See [`Next::next`].
     pub fn next(&self) -> Result<Arc<Candidate>, SelectError> {
-        self.0.next()
+        match &self.0 {
+            Hand::OneOf(one_of) => one_of.next(),
+            Hand::Other(next) => next.next(),
+        }
     }
 
     /// Whether the next attempt can go to a node that was not tried. See [`Next::has_untried`].
     #[must_use]
     pub fn has_untried(&self) -> bool {
-        self.0.has_untried()
+        match &self.0 {
+            Hand::OneOf(one_of) => one_of.has_untried(),
+            Hand::Other(next) => next.has_untried(),
+        }
     }
 }
 

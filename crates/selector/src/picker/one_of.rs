@@ -4,11 +4,16 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use super::Next;
 use super::choice::Choice;
 use super::tried::Tried;
+use crate::health::{Admission, Admitted};
 use crate::{Candidate, Candidates, SelectError, SelectOptions, Strategy, Turn};
+
+/// How often a strategy is asked again that names a node which may not be used. Three of four nodes would have
+/// to be out for one in three choices to go on after that.
+const DRAWS: usize = 4;
 
 /// One of the nodes of a frozen list, by a strategy.
 pub(super) struct OneOf {
-    choice: Arc<Choice>,
+    pub(super) choice: Arc<Choice>,
     /// What the call named, if that is not the strategy that comes with the list.
     strategy: Option<Arc<dyn Strategy>>,
     start: u64,
@@ -40,11 +45,21 @@ impl OneOf {
         }
     }
 
+    /// Those who are in use come first. Where everybody is out, anybody is better than nobody.
     fn pick(&self) -> Option<usize> {
+        match self.choice.candidates.admission() {
+            None => self.pick_by(Self::ask),
+            Some(_) => self
+                .pick_by(Self::ask_for_admitted)
+                .or_else(|| self.pick_by(Self::ask)),
+        }
+    }
+
+    fn pick_by(&self, ask: impl Fn(&Self, &Candidates, u32) -> Option<usize>) -> Option<usize> {
         let all = &self.choice.candidates;
         match &self.memory {
-            Memory::HowMany(turns) => self.ask(all, turns.fetch_add(1, Relaxed)),
-            Memory::Which(tried) => tried.pick(all, |nodes, number| self.ask(nodes, number)),
+            Memory::HowMany(turns) => ask(self, all, turns.fetch_add(1, Relaxed)),
+            Memory::Which(tried) => tried.pick(all, |nodes, number| ask(self, nodes, number)),
         }
     }
 
@@ -60,6 +75,37 @@ impl OneOf {
             .pick(nodes, &turn)
             .filter(|&index| index < nodes.len())
     }
+
+    /// Asks again when a node is named that is out, or new and not admitted yet. A strategy that insists is
+    /// asked over those who are in use.
+    fn ask_for_admitted(&self, nodes: &Candidates, number: u32) -> Option<usize> {
+        let Some(admission) = nodes.admission() else {
+            return self.ask(nodes, number);
+        };
+        let mut new = None;
+        for _ in 0..DRAWS {
+            let index = self.ask(nodes, number)?;
+            match admission.admits(&nodes[index]) {
+                Admitted::Yes => return Some(index),
+                Admitted::NotYet => new = Some(index),
+                Admitted::No => {}
+            }
+        }
+        new.or_else(|| self.ask_over_admitted(nodes, number, admission))
+    }
+
+    fn ask_over_admitted(
+        &self,
+        nodes: &Candidates,
+        number: u32,
+        admission: &Admission,
+    ) -> Option<usize> {
+        let admitted: Vec<_> = (0..nodes.len())
+            .filter(|&index| !nodes[index].is_out())
+            .collect();
+        let index = admitted[self.ask(&nodes.only(&admitted), number)?];
+        (admission.admits(&nodes[index]) != Admitted::No).then_some(index)
+    }
 }
 
 impl Next for OneOf {
@@ -71,7 +117,7 @@ impl Next for OneOf {
     fn has_untried(&self) -> bool {
         match &self.memory {
             Memory::HowMany(_) => false,
-            Memory::Which(tried) => tried.count() < self.choice.candidates.len(),
+            Memory::Which(tried) => tried.leaves_any(&self.choice.candidates),
         }
     }
 }

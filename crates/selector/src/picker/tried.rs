@@ -65,12 +65,15 @@ impl Tried {
         }
     }
 
-    /// How many different nodes were handed out.
-    pub(super) fn count(&self) -> usize {
-        match self.first.load(Relaxed) {
-            0 => 0,
-            _ => 1 + self.others().indices.len(),
+    /// Whether there is a node that was not handed out, and is not out.
+    pub(super) fn leaves_any(&self, all: &Candidates) -> bool {
+        let others = self.others();
+        let watched = all.admission().is_some();
+        let handed_out = usize::from(self.first.load(Relaxed) != 0) + others.indices.len();
+        if !watched {
+            return handed_out < all.len();
         }
+        (0..all.len()).any(|index| !all[index].is_out() && !self.has(index, &others, all))
     }
 
     fn is_first(&self, index: usize) -> bool {

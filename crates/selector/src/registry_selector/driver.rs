@@ -6,7 +6,7 @@ use tower_micro_registry::{Change, Changes, Error, Registry, ServiceName};
 
 use super::catalog::Catalog;
 use super::set::Set;
-use crate::{SelectError, Strategy};
+use crate::SelectError;
 
 /// Changes that lie ready together are published together, up to this many.
 const BURST: usize = 64;
@@ -42,11 +42,10 @@ enum News {
 }
 
 impl Publisher {
-    pub(super) fn new(set: &Arc<Set>, strategy: Arc<dyn Strategy>) -> Self {
-        let (set, catalog) = (Arc::clone(set), Catalog::new(strategy));
+    pub(super) fn new(set: &Arc<Set>, catalog: Catalog) -> Self {
         Self {
             catalog,
-            set,
+            set: Arc::clone(set),
             news: News::Nothing,
         }
     }

@@ -60,9 +60,10 @@
 //!
 //! # Not here
 //!
-//! Health: [`Selector::mark`] does nothing, as that of go-micro's registry selector. Expiry of
-//! services nobody calls any more: a watched service is watched as long as the selector lives, so
-//! service names should not come from users.
+//! What makes a node go out: see [`health`](crate::health). Without
+//! [`with_health`](RegistrySelector::with_health), [`Selector::mark`] does nothing, as that of go-micro's registry
+//! selector. Expiry of services nobody calls any more: a watched service is watched as long as the selector lives,
+//! so service names should not come from users.
 
 mod catalog;
 mod directory;
@@ -75,20 +76,30 @@ pub use spawn::{Spawn, SpawnError, TaskGuard};
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tower_micro_registry::{BoxFuture, Registry, ServiceName};
 
+use self::catalog::Catalog;
 use self::directory::Directory;
 use self::driver::Publisher;
 use self::set::Set;
 use self::snapshot::Snapshot;
-use crate::{Candidate, Random, SelectError, SelectOptions, Selection, Selector, Strategy};
+use crate::health::{Admission, Blacklist, Evidence};
+use crate::{
+    Candidate, Clock, Health, Mark, Picker, Random, SelectError, SelectOptions, Selection,
+    Selector, Strategy, SystemClock,
+};
 
 /// Chooses among the nodes of a registry. See the [module docs](self) for an example.
 pub struct RegistrySelector {
     registry: Arc<dyn Registry>,
     spawn: Box<dyn Spawn>,
     strategy: Arc<dyn Strategy>,
+    health: Health,
+    blacklist: Option<Arc<Blacklist>>,
+    slow_start: Duration,
+    clock: Arc<dyn Clock>,
     services: Directory<Watched>,
 }
 
@@ -109,6 +120,10 @@ impl RegistrySelector {
             registry,
             spawn,
             strategy,
+            health: Health::None,
+            blacklist: None,
+            slow_start: Duration::ZERO,
+            clock: Arc::new(SystemClock),
             services: Directory::default(),
         }
     }
@@ -121,6 +136,42 @@ impl RegistrySelector {
             services: Directory::default(),
             ..self
         }
+    }
+
+    /// Keeps nodes that fail out of the choice; [`Health::None`] unless set. Set it before the first call: it is
+    /// fixed, since what was learned by one rule says nothing by another.
+    #[must_use]
+    pub fn with_health(self, health: Health) -> Self {
+        let listing = health == Health::Blacklist;
+        Self {
+            blacklist: listing.then(|| Arc::new(Blacklist::new(&self.clock))),
+            health,
+            services: Directory::default(),
+            ..self
+        }
+    }
+
+    /// Gives a node that is new, or back, its share little by little: from a tenth at first to the whole after
+    /// `window`. Off unless set. Those that are there at the first call are not new.
+    ///
+    /// It is for strategies that choose at random: [`Random`], [`P2c`](crate::P2c),
+    /// [`PeakEwma`](crate::PeakEwma), [`Weighted`](crate::Weighted). One that names the same node however often it
+    /// is asked gets it (gRFC A100, Envoy's `slow_start_config`).
+    #[must_use]
+    pub fn with_slow_start(self, window: Duration) -> Self {
+        Self {
+            slow_start: window,
+            services: Directory::default(),
+            ..self
+        }
+    }
+
+    /// Reads the time from `clock`; from the system's unless set.
+    #[must_use]
+    pub fn with_clock(self, clock: impl Clock + 'static) -> Self {
+        let health = self.health.clone();
+        let clock = Arc::new(clock);
+        Self { clock, ..self }.with_health(health)
     }
 
     /// The nodes in question for `service` now, before filters. Empty if none are known; does not
@@ -172,21 +223,66 @@ impl RegistrySelector {
     }
 
     fn watch(&self, service: &ServiceName, set: &Arc<Set>) -> BoxFuture<'static, ()> {
-        let (registry, strategy) = (Arc::clone(&self.registry), Arc::clone(&self.strategy));
+        let outlier = match self.health {
+            Health::Outlier(outlier) => Some(outlier),
+            Health::None | Health::Blacklist => None,
+        };
+        let admission = Admission::new(outlier, self.slow_start, &self.clock);
+        let catalog = Catalog::new(Arc::clone(&self.strategy), admission);
+        let (registry, service) = (Arc::clone(&self.registry), service.clone());
         Box::pin(driver::watch(
             registry,
-            service.clone(),
-            Publisher::new(set, strategy),
+            service,
+            Publisher::new(set, catalog),
         ))
+    }
+}
+
+/// go-micro drops what is listed when it selects, so that an attempt may still go to a node that was listed
+/// meanwhile; a service without nodes goes too.
+fn without_listed(
+    blacklist: &Blacklist,
+    answer: Result<Picker, SelectError>,
+    options: &SelectOptions,
+) -> Result<Picker, SelectError> {
+    let left = answer?.narrowed(options, |all| blacklist.leaves(all));
+    left.ok_or(SelectError::NoneAvailable)
+}
+
+fn without_listed_of(
+    blacklist: &Arc<Blacklist>,
+    selection: Selection,
+    options: &SelectOptions,
+) -> Selection {
+    match selection {
+        Selection::Ready(answer) => Selection::Ready(without_listed(blacklist, answer, options)),
+        Selection::Pending(answer) => {
+            let (blacklist, options) = (Arc::clone(blacklist), options.clone());
+            Selection::Pending(Box::pin(async move {
+                without_listed(&blacklist, answer.await, &options)
+            }))
+        }
     }
 }
 
 impl Selector for RegistrySelector {
     fn select(&self, service: &ServiceName, options: &SelectOptions) -> Selection {
         let watched = self.services.get_or_default(service);
-        match watched.set.select(options) {
+        let selection = match watched.set.select(options) {
             Some(answer) => answer,
             None => self.begin(service, watched, options),
+        };
+        match &self.blacklist {
+            None => selection,
+            Some(blacklist) => without_listed_of(blacklist, selection, options),
+        }
+    }
+
+    fn mark(&self, _: &ServiceName, candidate: &Arc<Candidate>, mark: Mark<'_>) {
+        if let Some(admission) = candidate.admission() {
+            admission.mark(candidate, Evidence::of(mark));
+        } else if let Some(blacklist) = &self.blacklist {
+            blacklist.mark(candidate, mark);
         }
     }
 
@@ -200,6 +296,9 @@ impl fmt::Debug for RegistrySelector {
         f.debug_struct("RegistrySelector")
             .field("registry", &self.registry)
             .field("strategy", &self.strategy)
+            .field("health", &self.health)
+            .field("slow_start", &self.slow_start)
+            .field("blacklist", &self.blacklist)
             .field("services", &self.services)
             .finish_non_exhaustive()
     }

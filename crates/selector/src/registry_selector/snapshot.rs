@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use tower_micro_registry::Service;
 
 use crate::filter::left_of;
+use crate::health::Admission;
 use crate::picker::{Choice, Choices};
 use crate::strategy::anywhere;
 use crate::{Candidate, Candidates, Filter, Picker, SelectError, SelectOptions, Strategy};
@@ -17,6 +18,7 @@ const VIEWS: usize = 16;
 pub(super) struct Snapshot {
     all: Choices,
     strategy: Arc<dyn Strategy>,
+    admission: Option<Arc<Admission>>,
     parts: Vec<Part>,
     skipped: usize,
     views: ArcSwap<Vec<View>>,
@@ -43,11 +45,13 @@ impl Snapshot {
         parts: Vec<Part>,
         skipped: usize,
         strategy: Arc<dyn Strategy>,
+        admission: Option<Arc<Admission>>,
     ) -> Self {
         let all = Choices::new(candidates, &strategy);
         Self {
             all,
             strategy,
+            admission,
             parts,
             skipped,
             views: ArcSwap::default(),
@@ -84,7 +88,8 @@ impl Snapshot {
         if !filters.iter().all(Filter::is_pure) {
             let list = self.filtered(filters)?;
             let strategy = named.unwrap_or(&self.strategy);
-            return Some(Choice::new(Candidates::new(list), Arc::clone(strategy)));
+            let candidates = Candidates::frozen(list, None, self.admission.clone());
+            return Some(Choice::new(candidates, Arc::clone(strategy)));
         }
         let views = self.views.load();
         match views.iter().find(|view| view.filters == *filters) {
@@ -96,7 +101,8 @@ impl Snapshot {
     /// Works out what `filters` leave, and remembers it until the next change of the registry.
     fn view(&self, filters: &[Filter]) -> Option<Arc<Choices>> {
         let left = self.filtered(filters).map(|list| {
-            let candidates = Candidates::with_cursor(list, Arc::new(anywhere()));
+            let cursor = Some(Arc::new(anywhere()));
+            let candidates = Candidates::frozen(list, cursor, self.admission.clone());
             Arc::new(Choices::new(&candidates, &self.strategy))
         });
         let view = View {

@@ -6,6 +6,7 @@
 //! | [`RoundRobin`] | in order within one call, from a random start | go-micro v2 `selector/strategy.go` |
 //! | [`RoundRobinShared`] | in order across calls | go-micro plugins `wrapper/select/roundrobin` |
 //! | [`P2c`] | the less busy of two random ones | Mitzenmacher, "The Power of Two Choices" |
+//! | [`PeakEwma`] | the one of two random ones that would answer sooner | Finagle `PeakEwma.scala` |
 //! | [`Weighted`] | any, by its weight | |
 //!
 //! # Example
@@ -31,11 +32,13 @@
 //! ```
 
 mod p2c;
+mod peak_ewma;
 mod random;
 mod round_robin;
 mod weighted;
 
 pub use p2c::P2c;
+pub use peak_ewma::PeakEwma;
 pub use random::Random;
 pub(crate) use round_robin::anywhere;
 pub use round_robin::{RoundRobin, RoundRobinShared};

@@ -2,7 +2,7 @@ use super::{Strategy, Turn};
 use crate::Candidates;
 
 /// The less busy of two random nodes: the one with fewer attempts of this client [in
-/// flight](crate::Candidate::in_flight).
+/// flight](crate::Candidate::in_flight). One that is [out](crate::Candidate::is_out) is the busier one.
 ///
 /// Looking at two is nearly as good as looking at all, and clients that look at two do not all run
 /// to the same node (M. Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing";
@@ -26,7 +26,7 @@ impl Strategy for P2c {
 
 /// Two different numbers below `count`, in either order: so the first one wins a tie without a coin
 /// of its own. One random word makes both; the error of that is `count` in 2^32.
-fn two_of(count: usize) -> (usize, usize) {
+pub(super) fn two_of(count: usize) -> (usize, usize) {
     let random = fastrand::u64(..);
     let below = |word: u64, count: usize| ((word * count as u64) >> 32) as usize;
     let first = below(random >> 32, count);
@@ -35,9 +35,10 @@ fn two_of(count: usize) -> (usize, usize) {
 }
 
 fn less_busy(nodes: &Candidates, (first, second): (usize, usize)) -> usize {
-    if nodes[second].in_flight() < nodes[first].in_flight() {
-        second
-    } else {
-        first
-    }
+    let (one, other) = (&nodes[first], &nodes[second]);
+    let takes_other = match (one.is_out(), other.is_out()) {
+        (out, others) if out != others => out,
+        _ => other.in_flight() < one.in_flight(),
+    };
+    if takes_other { second } else { first }
 }

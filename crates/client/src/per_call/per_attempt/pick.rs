@@ -6,7 +6,8 @@
 //!
 //! # Units and defaults
 //! The node counts the attempt as in flight until its response has ended, trailers included. An attempt is marked once, at that
-//! moment: with its outcome, or as timed out or cancelled when it is let go of. Without a picker the request goes on unchanged.
+//! moment: with its outcome, or as timed out or cancelled when it is let go of. How long the node takes to answer, if the strategy
+//! wants to know, is told when the head of the response comes. Without a picker the request goes on unchanged.
 //!
 //! # Errors
 //! What `next` failed with: UNAVAILABLE, in go-micro's dialects its 500. Such an attempt is not marked.
@@ -38,7 +39,7 @@ use std::{
 use http::{Request, Response};
 use pin_project::pin_project;
 use tower_layer::Layer;
-use tower_micro_call::{AnswerBody, CallReport, Error, Notes, Picked, ResponseBody};
+use tower_micro_call::{AnswerBody, CallReport, Error, Marking, Notes, Picked, ResponseBody};
 use tower_micro_selector::Selector;
 use tower_service::Service;
 
@@ -47,19 +48,19 @@ use crate::answer;
 /// Makes [`Pick`] services. See the [module docs](self) for an example.
 #[derive(Clone, Debug, Default)]
 pub struct PickLayer {
-    selector: Option<Arc<dyn Selector>>,
+    marking: Arc<Marking>,
 }
 
 impl PickLayer {
     /// Picks, and tells nobody how the node did.
-    pub const fn new() -> Self {
-        Self { selector: None }
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Picks, and marks the node with `selector`.
-    pub const fn marking(selector: Arc<dyn Selector>) -> Self {
+    pub fn marking(selector: Arc<dyn Selector>) -> Self {
         Self {
-            selector: Some(selector),
+            marking: Arc::new(Marking::new(Some(selector))),
         }
     }
 }
@@ -68,8 +69,8 @@ impl<S> Layer<S> for PickLayer {
     type Service = Pick<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let selector = self.selector.clone();
-        Pick { inner, selector }
+        let marking = Arc::clone(&self.marking);
+        Pick { inner, marking }
     }
 }
 
@@ -77,7 +78,7 @@ impl<S> Layer<S> for PickLayer {
 #[derive(Clone, Debug)]
 pub struct Pick<S> {
     inner: S,
-    selector: Option<Arc<dyn Selector>>,
+    marking: Arc<Marking>,
 }
 
 impl<S> Pick<S> {
@@ -89,7 +90,9 @@ impl<S> Pick<S> {
         let node = picker
             .next()
             .map_err(|error| Error::select(service, error, dialect))?;
-        let picked = Picked::begin(Arc::clone(&node), service.clone(), self.selector.clone());
+        let picked = self
+            .marking
+            .begin(Arc::clone(&node), service, || notes.now());
         let picked = picked.until(notes.deadline(), dialect);
         notes.set_node(node);
         Ok(Some(picked))
@@ -175,7 +178,7 @@ where
 
 /// Marks an attempt that failed; one that has begun to answer is marked when the answer has ended.
 fn settled(
-    picked: Picked,
+    mut picked: Picked,
     answer: Result<Response<ResponseBody>, Error>,
     reports: bool,
 ) -> Result<Response<ResponseBody>, Error> {
@@ -183,6 +186,7 @@ fn settled(
         Ok(response) => response,
         Err(error) => return Err(picked.fail(error)),
     };
+    picked.answered();
     if reports {
         let node = Some(Arc::clone(picked.node()));
         let report = CallReport::new(0, Duration::ZERO).with_node(node);

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use tower_micro_registry::{Change, Node, Service};
 
 use super::snapshot::{self, Snapshot};
+use crate::health::Admission;
 use crate::strategy::anywhere;
 use crate::{Candidate, Candidates, Strategy};
 
@@ -17,17 +18,19 @@ use crate::{Candidate, Candidates, Strategy};
 pub(super) struct Catalog {
     parts: Vec<Part>,
     strategy: Arc<dyn Strategy>,
+    admission: Option<Arc<Admission>>,
     cursor: Arc<AtomicUsize>,
     /// What was published last, and what before that.
     published: [Candidates; 2],
 }
 
 impl Catalog {
-    pub(super) fn new(strategy: Arc<dyn Strategy>) -> Self {
+    pub(super) fn new(strategy: Arc<dyn Strategy>, admission: Option<Arc<Admission>>) -> Self {
         let (parts, published) = (Vec::new(), Default::default());
         Self {
             parts,
             strategy,
+            admission,
             cursor: Arc::new(anywhere()),
             published,
         }
@@ -51,7 +54,8 @@ impl Catalog {
         match self.parts.iter_mut().find(|part| part.is_of(&service)) {
             Some(part) => part.put(service),
             None => {
-                self.parts.push(Part::new(service, None));
+                let part = Part::new(service, None, self.admission.clone());
+                self.parts.push(part);
                 true
             }
         }
@@ -82,7 +86,8 @@ impl Catalog {
         Change::Reset(services).apply(&mut each_version_once);
         for service in each_version_once {
             let known = before.iter().find(|part| part.is_of(&service));
-            self.parts.push(Part::new(service, known));
+            let part = Part::new(service, known, self.admission.clone());
+            self.parts.push(part);
         }
         let same = self
             .parts
@@ -94,15 +99,28 @@ impl Catalog {
 
     /// What is known now, to be published.
     pub(super) fn snapshot(&mut self) -> Snapshot {
-        let candidates = Candidates::with_cursor(self.list(), Arc::clone(&self.cursor));
+        let (list, cursor) = (self.list(), Arc::clone(&self.cursor));
+        let candidates = Candidates::frozen(list, Some(cursor), self.admission.clone());
         self.published = [candidates.clone(), mem::take(&mut self.published[0])];
         let skipped = self.parts.iter().map(Part::skipped).sum();
+        if let Some(admission) = &self.admission {
+            admission.count_members(candidates.len(), |candidate| self.has(candidate));
+        }
         Snapshot::new(
             &candidates,
             self.views(),
             skipped,
             Arc::clone(&self.strategy),
+            self.admission.clone(),
         )
+    }
+
+    fn has(&self, candidate: &Candidate) -> bool {
+        let mut known = self
+            .parts
+            .iter()
+            .filter_map(|part| part.candidate(&candidate.id));
+        known.any(|known| known.is_same_as(candidate))
     }
 
     /// All candidates. Counting the references of ten thousand takes longer than anything else
@@ -146,11 +164,12 @@ struct Part {
     nodes: Vec<Arc<Candidate>>,
     /// Where in `nodes` an id stands. `None`: nowhere, since its address has no form.
     places: HashMap<String, Option<usize>>,
+    admission: Option<Arc<Admission>>,
 }
 
 impl Part {
     /// A version that comes with all its nodes; those that were known `before` stay who they were.
-    fn new(mut service: Service, before: Option<&Self>) -> Self {
+    fn new(mut service: Service, before: Option<&Self>, admission: Option<Arc<Admission>>) -> Self {
         let nodes = mem::take(&mut service.nodes);
         let version = service.version.as_str().into();
         let mut part = Self {
@@ -158,6 +177,7 @@ impl Part {
             version,
             nodes: Vec::new(),
             places: HashMap::new(),
+            admission,
         };
         for node in nodes {
             part.learn(node, before);
@@ -197,7 +217,10 @@ impl Part {
             Some(place) => self.renew(place, node),
             None => self.add(match before.and_then(|before| before.candidate(&node.id)) {
                 Some(known) => known.announced_as(node),
-                None => Candidate::with_version(node, Arc::clone(&self.version)),
+                None => {
+                    let version = Arc::clone(&self.version);
+                    Candidate::admitted_by(self.admission.as_ref(), node, version)
+                }
             }),
         }
     }

@@ -10,7 +10,7 @@ use super::*;
 use crate::{Random, SelectOptions};
 
 fn catalog() -> Catalog {
-    Catalog::new(Arc::new(Random))
+    Catalog::new(Arc::new(Random), None)
 }
 
 fn version(version: &str, ids: &[&str]) -> Service {

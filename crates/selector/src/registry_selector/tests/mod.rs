@@ -569,5 +569,5 @@ fn a_selector_is_an_object_that_threads_share() {
     let selector = Arc::new(selector);
     assert_eq!(selector.name(), "registry");
     let picker = now(selector.select(&greeter(), &SelectOptions::default())).unwrap();
-    selector.mark(&greeter(), &picker.next().unwrap(), crate::Mark::TimedOut);
+    selector.mark(&greeter(), &picker.next().unwrap(), Mark::TimedOut);
 }

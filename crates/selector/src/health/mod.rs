@@ -1,0 +1,208 @@
+//! Which nodes are not used for a while, because of how they did: driven by
+//! [`Selector::mark`](crate::Selector::mark).
+//!
+//! | | a node goes | comes back | from |
+//! |---|---|---|---|
+//! | [`Health::None`] | never | | go-micro's registry selector |
+//! | [`Health::Blacklist`] | after 3 failures in a row, of any kind | 30 to 60 s after the last | go-micro plugins `client/selector/blacklist` |
+//! | [`Health::Outlier`] | after 5 failures in a row, or if fewer than 60 % of its attempts succeed | by one attempt that does well | gRFC A50, Finagle, linkerd |
+//!
+//! # What counts
+//!
+//! For an outlier what counts is whether the *node* is at fault, see [`Fault`]. A node that answers
+//! `NOT_FOUND` does what it should; one that is full (`RESOURCE_EXHAUSTED`) is not helped by sending its
+//! calls to the others; an attempt that nobody waited for says nothing. A go-micro blacklist counts
+//! everything that is not a success.
+//!
+//! # How an outlier goes and comes back
+//!
+//! ```text
+//!   in use --5 failures in a row, or a bad window--> out for 1 s, 2 s, 4 s … 10 s
+//!     ^                                               |  time is over
+//!     |                                               v
+//!     '------- it does well ------------------- one attempt ---- it fails: out, for longer
+//! ```
+//!
+//! The time doubles with each ejection, and halves for every ten seconds that the node then did well.
+//! Attempts that were under way when it went neither help it nor harm it.
+//!
+//! Never more than half of the nodes are out ([`Outlier::max_ejected`]), and never the last one: where
+//! most nodes fail, the fault is rather on this side, or shared, and sending everything to the few would
+//! bring them down too. When nodes that did well are taken from the registry, those that were out longest
+//! come back, so that this stays true.
+//!
+//! # What it costs
+//!
+//! While nobody is out, choosing loads one number more, and the mark of a success three. A node that does
+//! well is never counted: its window opens with a failure.
+//!
+//! # Example
+//!
+//! ```
+//! use std::time::Duration;
+//! use tower_micro_selector::{Health, Outlier};
+//!
+//! let strict = Outlier::default().consecutive_failures(2).ejected_for(Duration::from_secs(5));
+//! let health = Health::from(strict);
+//! assert_ne!(health, Health::None);
+//! ```
+//!
+//! # Not here
+//!
+//! Asking nodes how they are (gRPC's health service): here they are judged by the calls they get.
+
+mod admission;
+mod blacklist;
+mod record;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use admission::{Admission, Admitted};
+pub(crate) use blacklist::Blacklist;
+pub(crate) use record::Record;
+
+use std::time::Duration;
+
+use crate::Mark;
+
+/// How nodes that fail are kept out of the choice. See the [module docs](self) for an example.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub enum Health {
+    /// They are not.
+    #[default]
+    None,
+    /// As go-micro's blacklist does (plugins `client/selector/blacklist`): an id that failed three times
+    /// without a success in between is left out of selections, until the first tick of a 30 s clock that
+    /// comes 30 s or more after its last failure. Everything that is not a success counts, cancelled
+    /// attempts too. With all nodes listed, a call fails with
+    /// [`NoneAvailable`](crate::SelectError::NoneAvailable).
+    Blacklist,
+    /// By what we would count, with at most half of the nodes out at a time.
+    Outlier(Outlier),
+}
+
+impl From<Outlier> for Health {
+    fn from(outlier: Outlier) -> Self {
+        Self::Outlier(outlier)
+    }
+}
+
+/// When a node is an outlier, and for how long it then is not used. See the [module docs](self).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outlier {
+    consecutive: u32,
+    success_rate: f64,
+    at_least: u32,
+    window: Duration,
+    shortest: Duration,
+    longest: Duration,
+    max_ejected: f64,
+}
+
+impl Default for Outlier {
+    /// 5 failures in a row, or fewer than 60 % of at least 20 attempts within 10 s; out for 1 s to 10 s;
+    /// at most half of the nodes.
+    fn default() -> Self {
+        Self {
+            consecutive: 5,
+            success_rate: 0.6,
+            at_least: 20,
+            window: Duration::from_secs(10),
+            shortest: Duration::from_secs(1),
+            longest: Duration::from_secs(10),
+            max_ejected: 0.5,
+        }
+    }
+}
+
+impl Outlier {
+    /// How many failures in a row make an outlier; 0 for any number.
+    #[must_use]
+    pub const fn consecutive_failures(mut self, count: u32) -> Self {
+        self.consecutive = count;
+        self
+    }
+
+    /// What share of the attempts within a [window](Self::window) must succeed, once there were
+    /// `at_least` so many: from 0.0, which asks for nothing, to 1.0.
+    #[must_use]
+    pub const fn success_rate(mut self, share: f64, at_least: u32) -> Self {
+        self.success_rate = share.clamp(0.0, 1.0);
+        self.at_least = at_least;
+        self
+    }
+
+    /// How long attempts are counted together, from a failure on. At most an hour.
+    #[must_use]
+    pub const fn window(mut self, window: Duration) -> Self {
+        self.window = window;
+        self
+    }
+
+    /// For how long a node is out the first time. Doubles up to [`at_most_for`](Self::at_most_for).
+    #[must_use]
+    pub const fn ejected_for(mut self, time: Duration) -> Self {
+        self.shortest = time;
+        self
+    }
+
+    /// For how long a node is out at most.
+    #[must_use]
+    pub const fn at_most_for(mut self, time: Duration) -> Self {
+        self.longest = time;
+        self
+    }
+
+    /// What share of the nodes may be out at a time, from 0.0 to 1.0. One may always be, where there are
+    /// two or more; one never is.
+    #[must_use]
+    pub const fn max_ejected(mut self, share: f64) -> Self {
+        self.max_ejected = share.clamp(0.0, 1.0);
+        self
+    }
+
+    /// How many of so many nodes may be out.
+    fn limit(&self, members: usize) -> usize {
+        let share = (members as f64 * self.max_ejected) as usize;
+        share.max(1).min(members.saturating_sub(1))
+    }
+
+    /// How long a node is out for the `level`th time.
+    fn time_out(&self, level: u32) -> Duration {
+        let doubled = 2_u32.saturating_pow(level.saturating_sub(1).min(20));
+        self.shortest
+            .saturating_mul(doubled)
+            .min(self.longest.max(self.shortest))
+    }
+}
+
+/// Who is to blame for an attempt that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The node: it was not reached, broke off, took too long, or said that it is unavailable.
+    Node,
+    /// Not the node: it answered as it should, with an error. As good as a success.
+    Elsewhere,
+    /// Nobody can tell. Says nothing about the node.
+    Unknown,
+}
+
+/// What a mark says of the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Evidence {
+    Well,
+    Ill,
+    Nothing,
+}
+
+impl Evidence {
+    pub(crate) fn of(mark: Mark<'_>) -> Self {
+        match mark {
+            Mark::Success | Mark::Failure(_, Fault::Elsewhere) => Self::Well,
+            Mark::Failure(_, Fault::Node) | Mark::TimedOut => Self::Ill,
+            Mark::Failure(_, Fault::Unknown) | Mark::Cancelled => Self::Nothing,
+        }
+    }
+}

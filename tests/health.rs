@@ -1,0 +1,228 @@
+//! Nodes that fail: how they go, how they come back, and what calls see of it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use tokio::time::sleep;
+use tonic::{Code, Status, transport::Server};
+use tower_micro::{
+    CallOptions, Client, Health, Node, Outlier, PeakEwma, Preset, Service, Static,
+    crates::client::BuildError,
+};
+use tower_micro_testkit::{Answer as Does, Scripted};
+
+use crate::support::{Bare, Fleet, Recording, call, failing, greeting, node_of, scripted};
+
+fn idempotent() -> CallOptions {
+    CallOptions::new().idempotent(true)
+}
+
+fn client(fleet: &Fleet, options: CallOptions) -> Client {
+    let client = Client::builder().registry(fleet.registry());
+    client.options(options).build().unwrap()
+}
+
+#[tokio::test]
+async fn every_call_succeeds_though_one_of_three_nodes_is_always_unavailable() {
+    let fleet = Fleet::of(3).await;
+    fleet.greeters[0].answer(Does::Fail(Status::unavailable("busy")));
+    let client = client(&fleet, idempotent());
+    for number in 0..1_500 {
+        call(&client)
+            .await
+            .unwrap_or_else(|status| panic!("call {number}: {status}"));
+    }
+    let seen = fleet.greeters[0].calls();
+    assert!((5..50).contains(&seen), "{seen} calls reached it");
+}
+
+#[tokio::test]
+async fn calls_that_are_not_repeated_succeed_once_the_node_is_out() {
+    let fleet = Fleet::of(2).await;
+    fleet.greeters[0].answer(Does::Fail(Status::unavailable("busy")));
+    let hold = Outlier::default().ejected_for(Duration::from_secs(600));
+    let client = Client::builder().registry(fleet.registry());
+    let client = client.health(hold).build().unwrap();
+    let mut failed = 0;
+    while fleet.greeters[0].calls() < 5 {
+        failed += usize::from(call(&client).await.is_err());
+    }
+    for _ in 0..200 {
+        assert_eq!(call(&client).await.unwrap().node, "n1");
+    }
+    assert_eq!(failed, 5);
+}
+
+#[tokio::test]
+async fn without_health_a_node_that_fails_is_chosen_as_often_as_before() {
+    let fleet = Fleet::of(2).await;
+    fleet.greeters[0].answer(Does::Fail(Status::unavailable("busy")));
+    let client = Client::builder().registry(fleet.registry());
+    let client = client.health(Health::None).build().unwrap();
+    for _ in 0..300 {
+        let _ = call(&client).await;
+    }
+    assert!(fleet.greeters[0].calls() > 100);
+}
+
+#[tokio::test]
+async fn a_node_that_is_restarted_gets_its_share_back() {
+    let fleet = Fleet::of(3).await;
+    let client = client(&fleet, idempotent());
+    for _ in 0..30 {
+        call(&client).await.unwrap();
+    }
+    let address = fleet.servers[0].address();
+    fleet.servers[0].kill();
+    for _ in 0..500 {
+        assert_ne!(call(&client).await.unwrap().node, "n0");
+    }
+    let again = Server::builder().add_service(fleet.greeters[0].service());
+    let server = tokio::spawn(again.serve(address));
+    while call(&client).await.unwrap().node != "n0" {}
+    let mut share = 0;
+    for _ in 0..600 {
+        share += usize::from(call(&client).await.unwrap().node == "n0");
+    }
+    server.abort();
+    assert!((150..250).contains(&share), "{share} of 600");
+}
+
+#[tokio::test]
+async fn a_node_that_hangs_is_left_alone_after_a_few_attempts() {
+    let fleet = Fleet::of(3).await;
+    fleet.greeters[0].answer(Does::Never);
+    let hold = Outlier::default().ejected_for(Duration::from_secs(600));
+    let client = Client::builder().registry(fleet.registry()).health(hold);
+    let options = idempotent().attempt_timeout(Duration::from_millis(300));
+    let client = client.options(options).build().unwrap();
+    for _ in 0..500 {
+        call(&client).await.unwrap();
+    }
+    assert_eq!(fleet.greeters[0].calls(), 5);
+}
+
+#[tokio::test]
+async fn a_node_that_answers_with_errors_of_its_service_stays() {
+    let fleet = Fleet::of(2).await;
+    let client = client(&fleet, CallOptions::new());
+    for status in [
+        Status::not_found("no such greeting"),
+        Status::invalid_argument("no name"),
+        Status::internal("a bug"),
+        Status::resource_exhausted("full"),
+    ] {
+        let (code, before) = (status.code(), fleet.greeters[0].calls());
+        fleet.greeters[0].answer(Does::Fail(status));
+        for _ in 0..100 {
+            let _ = call(&client).await;
+        }
+        assert!(fleet.greeters[0].calls() > before + 25, "{code:?}");
+    }
+}
+
+#[tokio::test]
+async fn when_all_nodes_fail_all_are_used_and_the_caller_hears_why() {
+    let fleet = Fleet::of(3).await;
+    for greeter in &fleet.greeters {
+        greeter.answer(Does::Fail(Status::unavailable("we are moving")));
+    }
+    let client = client(&fleet, CallOptions::new());
+    for _ in 0..200 {
+        let status = call(&client).await.unwrap_err();
+        assert_eq!(
+            (status.code(), status.message()),
+            (Code::Unavailable, "we are moving")
+        );
+    }
+    for greeter in &fleet.greeters {
+        greeter.answer(Does::Hello);
+    }
+    let mut well = 0;
+    for _ in 0..100 {
+        well += usize::from(call(&client).await.is_ok());
+    }
+    assert_eq!(well, 100, "two of three were never out");
+}
+
+/// Nodes `a`, `b` and `c`, which never reach a wire.
+fn three(answer: impl Fn(&str) -> (Duration, bool) + Clone + Send + Sync + 'static) -> Bare {
+    let connect = Scripted::new(move |request| {
+        let node = node_of(&request);
+        let (pause, fails) = answer(&node);
+        async move {
+            sleep(pause).await;
+            match fails {
+                true => Ok(failing(Status::not_found("no"))),
+                false => Ok(greeting(node)),
+            }
+        }
+    });
+    let node = |id: &str| Node::new(id, format!("{id}:1"));
+    let service = ["a", "b", "c"].map(node).into_iter();
+    let service = service.fold(Service::new("greeter", "1"), Service::with_node);
+    Client::builder()
+        .registry(Static::new([service]))
+        .connect(connect)
+}
+
+#[tokio::test(start_paused = true)]
+async fn go_micros_blacklist_counts_every_error_for_half_a_minute() {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&seen);
+    let client = three(move |node| {
+        counted.fetch_add(usize::from(node == "a"), SeqCst);
+        (Duration::ZERO, node == "a")
+    });
+    let client = client.preset(Preset::GoMicroV4).health(Health::Blacklist);
+    let client = client.build().unwrap();
+    for _ in 0..200 {
+        let _ = call(&client).await;
+    }
+    assert_eq!(seen.load(SeqCst), 3);
+    sleep(Duration::from_secs(61)).await;
+    for _ in 0..200 {
+        let _ = call(&client).await;
+    }
+    assert_eq!(seen.load(SeqCst), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_node_is_rarely_chosen_by_its_latency() {
+    let client = three(|node| {
+        (
+            Duration::from_millis(if node == "c" { 100 } else { 10 }),
+            false,
+        )
+    });
+    let client = client.options(CallOptions::new().strategy(PeakEwma));
+    let client = client.build().unwrap();
+    let mut slow = 0;
+    for _ in 0..1_000 {
+        slow += usize::from(call(&client).await.unwrap().node == "c");
+    }
+    assert!((1..50).contains(&slow), "{slow} of 1000");
+}
+
+#[tokio::test]
+async fn a_selector_of_your_own_has_its_own_rules() {
+    let own = || scripted(&Recording::of(1), |_| async { Ok(greeting("n0")) });
+    let refused = own().health(Health::None).build().unwrap_err();
+    assert_eq!(refused, BuildError::HealthOfSelector);
+    assert!(
+        refused
+            .to_string()
+            .contains("RegistrySelector::with_health")
+    );
+    let refused = own()
+        .slow_start(Duration::from_secs(1))
+        .build()
+        .unwrap_err();
+    assert_eq!(refused, BuildError::HealthOfSelector);
+    call(&own().build().unwrap()).await.unwrap();
+}
