@@ -7,7 +7,7 @@ use tower_micro::{
     P2c, RegistrySelector, Selector, ServiceName, Static,
     crates::{
         registry::BoxFuture,
-        selector::{SelectOptions, TaskGuard},
+        selector::{InFlight, SelectOptions, TaskGuard},
     },
 };
 
@@ -79,7 +79,7 @@ impl Picks {
             unreachable!("the registry has answered before");
         };
         let node = picker.next().expect("it has nodes");
-        drop(black_box(node.begin()));
+        drop(black_box(InFlight::at(node)));
     }
 }
 

@@ -60,7 +60,8 @@ impl Choices {
     }
 }
 
-/// The same choice several times over, so that cores do not fight for one reference count.
+/// The same choice several times over, so that cores do not fight for one reference count. As many as a power of
+/// two, so that to choose among them is no division.
 #[derive(Debug)]
 struct Handles(Vec<Arc<Choice>>);
 
@@ -72,7 +73,7 @@ impl Handles {
 
     /// The handle of this thread; other threads may have the same.
     fn mine(&self) -> &Arc<Choice> {
-        &self.0[lane() % self.0.len()]
+        &self.0[lane() & (self.0.len() - 1)]
     }
 }
 
@@ -80,6 +81,7 @@ fn handles() -> usize {
     static HANDLES: LazyLock<usize> = LazyLock::new(|| {
         thread::available_parallelism()
             .map_or(1, NonZero::get)
+            .next_power_of_two()
             .min(MOST_HANDLES)
     });
     *HANDLES

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use event_listener::Event;
 
+use super::memo::Edition;
 use super::snapshot::Snapshot;
 use crate::{Picker, SelectError, SelectOptions, Selection};
 
@@ -11,6 +12,7 @@ use crate::{Picker, SelectError, SelectOptions, Selection};
 #[derive(Default)]
 pub(super) struct Set {
     state: ArcSwap<State>,
+    edition: Edition,
     changed: Event,
     trouble: ArcSwapOption<SelectError>,
 }
@@ -33,8 +35,22 @@ enum State {
 impl Set {
     /// The answer to a call, as far as there is one; `None` if somebody must begin to watch first.
     pub(super) fn select(self: &Arc<Self>, options: &SelectOptions) -> Option<Selection> {
+        let named = options.strategy.as_ref();
+        if options.filters.is_empty()
+            && let Some(choice) = self.edition.last(named)
+        {
+            return Some(Selection::Ready(Ok(Picker::of(choice, options))));
+        }
+        let edition = self.edition.number();
         match &**self.state.load() {
-            State::Known(snapshot) => Some(Selection::Ready(snapshot.select(options))),
+            State::Known(snapshot) => {
+                let choice = snapshot.choice(options);
+                if let (Ok(choice), true) = (&choice, options.filters.is_empty()) {
+                    self.edition.remember(edition, named, choice);
+                }
+                let picker = choice.map(|choice| Picker::of(choice, options));
+                Some(Selection::Ready(picker))
+            }
             State::Failing(error) => Some(Selection::Ready(Err(error.clone()))),
             State::Waiting => Some(self.wait(options.clone())),
             State::Unwatched | State::Over(_) => None,
@@ -51,7 +67,10 @@ impl Set {
         loop {
             let changed = self.changed.listen();
             match &**self.state.load() {
-                State::Known(snapshot) => return snapshot.select(options),
+                State::Known(snapshot) => {
+                    let choice = snapshot.choice(options)?;
+                    return Ok(Picker::of(choice, options));
+                }
                 State::Failing(error) | State::Over(error) => return Err(error.clone()),
                 State::Unwatched | State::Waiting => {}
             }
@@ -94,6 +113,7 @@ impl Set {
 
     fn enter(&self, state: State) {
         self.state.store(Arc::new(state));
+        self.edition.next();
         self.changed.notify(usize::MAX);
     }
 

@@ -9,7 +9,7 @@ use crate::filter::left_of;
 use crate::health::Admission;
 use crate::picker::{Choice, Choices};
 use crate::strategy::anywhere;
-use crate::{Candidate, Candidates, Filter, Picker, SelectError, SelectOptions, Strategy};
+use crate::{Candidate, Candidates, Filter, SelectError, SelectOptions, Strategy};
 
 /// How many filter lists a snapshot remembers the outcome of. Past it the oldest goes.
 const VIEWS: usize = 16;
@@ -72,12 +72,11 @@ impl Snapshot {
     }
 
     /// go-micro v2 `selector/default.go`, `Select`.
-    pub(super) fn select(&self, options: &SelectOptions) -> Result<Picker, SelectError> {
+    pub(super) fn choice(&self, options: &SelectOptions) -> Result<Arc<Choice>, SelectError> {
         if self.parts.is_empty() {
             return Err(SelectError::NotFound);
         }
-        let choice = self.left(options).ok_or(SelectError::NoneAvailable)?;
-        Ok(Picker::of(choice, options))
+        self.left(options).ok_or(SelectError::NoneAvailable)
     }
 
     fn left(&self, options: &SelectOptions) -> Option<Arc<Choice>> {

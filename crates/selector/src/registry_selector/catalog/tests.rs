@@ -173,7 +173,7 @@ proptest! {
                 prop_assert_eq!(snapshot.candidates().len() + snapshot.skipped(), all);
                 // Some calls hold a snapshot for long; those must not see it written over.
                 if hold {
-                    held.push((content(&snapshot), snapshot.select(&SelectOptions::default()), snapshot));
+                    held.push((content(&snapshot), snapshot.choice(&SelectOptions::default()), snapshot));
                 } else {
                     last = Some(snapshot);
                 }
