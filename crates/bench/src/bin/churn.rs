@@ -1,0 +1,313 @@
+//! What choosing costs while nodes come and go: `cargo xtask bench churn`.
+
+#![forbid(unsafe_code)]
+
+use std::{
+    env, fs,
+    future::poll_fn,
+    hint::black_box,
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::Poll,
+    thread,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use tower_micro::{
+    Health, Memory, Node, Outlier, P2c, RegisterOptions, Registry, RegistrySelector, Selector,
+    Service, ServiceName,
+    crates::{
+        registry::BoxFuture,
+        selector::{InFlight, SelectOptions, Selection, TaskGuard},
+    },
+};
+use tower_micro_bench::calls::runtime;
+
+/// The variable that says where the figures go.
+const OUT: &str = "TOWER_MICRO_BENCH_OUT";
+
+/// Between two changes: a hundred a second.
+const PAUSE: Duration = Duration::from_millis(10);
+
+const HELP: &str = "\
+What choosing costs, and what a change costs, while nodes come and go a hundred times a second.
+
+  cargo xtask bench churn [--quick]
+
+  --quick   100 changes at each size instead of 1000
+  --help    this
+
+One thread chooses without a pause (select, next, in-flight guard; the two readings of the clock are in the figure);
+another follows the registry. `stall` is the longest of all choices, `quiet` the longest of as many without changes:
+what the machine does to a thread is in both. Memory is what the process grew by, registry and selector.
+Figures go to churn.json in the folder that TOWER_MICRO_BENCH_OUT names, else in this one.
+";
+
+fn main() -> ExitCode {
+    match perform() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "churn: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform() -> Result<(), Box<dyn std::error::Error>> {
+    let changes = match env::args().nth(1).as_deref() {
+        None => 1_000,
+        Some("--quick") => 100,
+        Some("--help") => return Ok(io::stdout().write_all(HELP.as_bytes())?),
+        Some(other) => return Err(format!("{other:?} is not known: see --help").into()),
+    };
+    // The greatest first, so that memory that was given back does not serve the others.
+    let mut rows: Vec<_> = [10_000, 1_000, 100]
+        .map(|nodes| measure(nodes, changes))
+        .into();
+    rows.reverse();
+    let mut table = Row::title();
+    table.extend(rows.iter().map(Row::line));
+    let json = Value::from(rows.iter().map(Row::json).collect::<Vec<_>>());
+    let out = env::var_os(OUT).map_or_else(PathBuf::new, PathBuf::from);
+    fs::write(out.join("churn.json"), format!("{json:#}\n"))?;
+    Ok(io::stdout().write_all(table.as_bytes())?)
+}
+
+/// Times, counted by tens of nanoseconds up to ten milliseconds.
+struct Times {
+    counts: Vec<u64>,
+    longest: u64,
+}
+
+impl Times {
+    const WIDTH: u64 = 10;
+
+    fn new() -> Self {
+        // Written once, so that the first use of its pages is not in the figures.
+        let mut counts = vec![1; 1_000_000];
+        counts.fill(0);
+        Self { counts, longest: 0 }
+    }
+
+    fn add(&mut self, time: Duration) {
+        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let place = (nanoseconds / Self::WIDTH).min(self.counts.len() as u64 - 1);
+        self.counts[place as usize] += 1;
+        self.longest = self.longest.max(nanoseconds);
+    }
+
+    /// What this share of them is below.
+    fn at(&self, share: f64) -> u64 {
+        let all: u64 = self.counts.iter().sum();
+        let below = (all as f64 * share) as u64;
+        let mut seen = 0;
+        let place = self.counts.iter().position(|count| {
+            seen += count;
+            seen > below
+        });
+        place.map_or(self.longest, |place| (place as u64 + 1) * Self::WIDTH)
+    }
+}
+
+struct Row {
+    nodes: usize,
+    picks: Times,
+    quiet: Times,
+    updates: Times,
+    bytes: Option<u64>,
+}
+
+impl Row {
+    fn title() -> String {
+        format!(
+            "{:>6}  {:>11}  {:>11}  {:>14}  {:>14}  {:>9}  {:>9}  {:>12}\n",
+            "nodes",
+            "pick p50 ns",
+            "pick p99 ns",
+            "update p50 µs",
+            "update p99 µs",
+            "stall µs",
+            "quiet µs",
+            "bytes a node"
+        )
+    }
+
+    fn line(&self) -> String {
+        let micros = |nanos: u64| nanos as f64 / 1e3;
+        format!(
+            "{:>6}  {:>11}  {:>11}  {:>14.1}  {:>14.1}  {:>9.0}  {:>9.0}  {:>12}\n",
+            self.nodes,
+            self.picks.at(0.5),
+            self.picks.at(0.99),
+            micros(self.updates.at(0.5)),
+            micros(self.updates.at(0.99)),
+            micros(self.picks.longest),
+            micros(self.quiet.longest),
+            self.bytes
+                .map_or_else(|| "-".into(), |bytes| bytes.to_string()),
+        )
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "nodes": self.nodes,
+            "pick_p50_ns": self.picks.at(0.5),
+            "pick_p99_ns": self.picks.at(0.99),
+            "update_p50_ns": self.updates.at(0.5),
+            "update_p99_ns": self.updates.at(0.99),
+            "longest_stall_ns": self.picks.longest,
+            "longest_quiet_ns": self.quiet.longest,
+            "bytes_per_node": self.bytes,
+        })
+    }
+}
+
+fn measure(nodes: usize, changes: usize) -> Row {
+    let before = resident();
+    let world = World::of(nodes);
+    // Of few nodes the figure would be about pages.
+    let bytes = resident().zip(before).filter(|_| nodes >= 10_000);
+    let bytes = bytes.map(|(after, before)| after.saturating_sub(before) / nodes as u64);
+    let length = PAUSE * u32::try_from(changes).expect("a thousand at most");
+    let ((), quiet) = world.choosing(|| thread::sleep(length));
+    let mut updates = Times::new();
+    let ((), picks) = world.choosing(|| {
+        (0..changes).for_each(|number| updates.add(world.change(number)));
+    });
+    Row {
+        nodes,
+        picks,
+        quiet,
+        updates,
+        bytes,
+    }
+}
+
+type Watching = Arc<Mutex<Option<BoxFuture<'static, ()>>>>;
+
+struct World {
+    registry: Memory,
+    selector: RegistrySelector,
+    service: ServiceName,
+    options: SelectOptions,
+    watching: Watching,
+    runtime: Arc<tokio::runtime::Runtime>,
+    nodes: usize,
+}
+
+impl World {
+    fn of(nodes: usize) -> Self {
+        let (registry, runtime) = (Memory::new(), runtime());
+        let all = (0..nodes)
+            .map(node)
+            .fold(Service::new("greeter", "1"), Service::with_node);
+        let registered = registry.register(&all, RegisterOptions::default());
+        runtime
+            .block_on(registered)
+            .expect("addresses are host:port");
+        let watching = Watching::default();
+        let task = Arc::clone(&watching);
+        let spawn = move |future: BoxFuture<'static, ()>| {
+            *task.lock().expect("nobody panics") = Some(future);
+            Ok(Box::new(()) as TaskGuard)
+        };
+        let selector = RegistrySelector::new(Arc::new(registry.clone()), spawn);
+        let world = Self {
+            registry,
+            selector: selector.with_health(Health::Outlier(Outlier::default())),
+            service: ServiceName::new("greeter").expect("letters only"),
+            options: SelectOptions {
+                strategy: Some(Arc::new(P2c)),
+                avoid_tried: true,
+                ..SelectOptions::default()
+            },
+            watching,
+            runtime,
+            nodes,
+        };
+        let _first = world.selector.select(&world.service, &world.options);
+        world.follow();
+        world
+    }
+
+    /// Lets the task that watches run until it waits, on this thread.
+    fn follow(&self) -> Duration {
+        let mut watching = self.watching.lock().expect("nobody panics");
+        let task = watching.as_mut().expect("the first call began to watch");
+        self.runtime.block_on(poll_fn(|cx| {
+            let began = Instant::now();
+            assert!(task.as_mut().poll(cx).is_pending(), "a watch goes on");
+            Poll::Ready(began.elapsed())
+        }))
+    }
+
+    /// One node comes, or goes. How long it takes until it may be chosen, or not any more.
+    fn change(&self, number: usize) -> Duration {
+        thread::sleep(PAUSE);
+        let one = Service::new("greeter", "1").with_node(node(self.nodes + number / 2));
+        let done = if number.is_multiple_of(2) {
+            self.runtime
+                .block_on(self.registry.register(&one, RegisterOptions::default()))
+        } else {
+            self.runtime.block_on(self.registry.deregister(&one))
+        };
+        done.expect("it was there");
+        self.follow()
+    }
+
+    fn pick(&self) {
+        let Selection::Ready(Ok(picker)) = self.selector.select(&self.service, &self.options)
+        else {
+            unreachable!("the registry has answered before");
+        };
+        drop(black_box(InFlight::at(
+            picker.next().expect("it has nodes"),
+        )));
+    }
+
+    /// Does `work` while another thread chooses, and says how long each choice took.
+    fn choosing<T>(&self, work: impl FnOnce() -> T) -> (T, Times) {
+        let over = AtomicBool::new(false);
+        thread::scope(|threads| {
+            let times = threads.spawn(|| {
+                let mut times = Times::new();
+                while !over.load(Relaxed) {
+                    let began = Instant::now();
+                    self.pick();
+                    times.add(began.elapsed());
+                }
+                times
+            });
+            let done = work();
+            over.store(true, Relaxed);
+            (done, times.join().expect("choosing does not fail"))
+        })
+    }
+}
+
+fn node(number: usize) -> Node {
+    let address = format!(
+        "10.{}.{}.{}:8080",
+        number >> 16,
+        number >> 8 & 255,
+        number & 255
+    );
+    Node::new(format!("greeter-{number}"), address)
+}
+
+/// How much memory the process has, where that can be read.
+fn resident() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kibibytes * 1024)
+}
