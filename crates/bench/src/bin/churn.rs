@@ -45,7 +45,7 @@ What choosing costs, and what a change costs, while nodes come and go a hundred 
   --help    this
 
 One thread chooses without a pause (select, next, in-flight guard; the two readings of the clock are in the figure);
-another follows the registry. `stall` is the longest of all choices, `quiet` the longest of as many without changes:
+another follows the registry; `alone` is a change among many, while nobody chooses. `stall` is the longest of all choices, `quiet` the longest of as many without changes:
 what the machine does to a thread is in both. Memory is what the process grew by, registry and selector.
 Figures go to churn.json in the folder that TOWER_MICRO_BENCH_OUT names, else in this one.
 ";
@@ -121,18 +121,21 @@ struct Row {
     picks: Times,
     quiet: Times,
     updates: Times,
+    /// One after the other, while nobody chooses.
+    changes_alone: Times,
     bytes: Option<u64>,
 }
 
 impl Row {
     fn title() -> String {
         format!(
-            "{:>6}  {:>11}  {:>11}  {:>14}  {:>14}  {:>9}  {:>9}  {:>12}\n",
+            "{:>6}  {:>11}  {:>11}  {:>14}  {:>14}  {:>12}  {:>9}  {:>9}  {:>12}\n",
             "nodes",
             "pick p50 ns",
             "pick p99 ns",
             "update p50 µs",
             "update p99 µs",
+            "alone p50 µs",
             "stall µs",
             "quiet µs",
             "bytes a node"
@@ -142,12 +145,13 @@ impl Row {
     fn line(&self) -> String {
         let micros = |nanos: u64| nanos as f64 / 1e3;
         format!(
-            "{:>6}  {:>11}  {:>11}  {:>14.1}  {:>14.1}  {:>9.0}  {:>9.0}  {:>12}\n",
+            "{:>6}  {:>11}  {:>11}  {:>14.1}  {:>14.1}  {:>12.1}  {:>9.0}  {:>9.0}  {:>12}\n",
             self.nodes,
             self.picks.at(0.5),
             self.picks.at(0.99),
             micros(self.updates.at(0.5)),
             micros(self.updates.at(0.99)),
+            micros(self.changes_alone.at(0.5)),
             micros(self.picks.longest),
             micros(self.quiet.longest),
             self.bytes
@@ -162,6 +166,7 @@ impl Row {
             "pick_p99_ns": self.picks.at(0.99),
             "update_p50_ns": self.updates.at(0.5),
             "update_p99_ns": self.updates.at(0.99),
+            "change_alone_p50_ns": self.changes_alone.at(0.5),
             "longest_stall_ns": self.picks.longest,
             "longest_quiet_ns": self.quiet.longest,
             "bytes_per_node": self.bytes,
@@ -175,17 +180,23 @@ fn measure(nodes: usize, changes: usize) -> Row {
     // Of few nodes the figure would be about pages.
     let bytes = resident().zip(before).filter(|_| nodes >= 10_000);
     let bytes = bytes.map(|(after, before)| after.saturating_sub(before) / nodes as u64);
+    let mut changes_alone = Times::new();
+    (0..changes).for_each(|number| changes_alone.add(world.change(number)));
     let length = PAUSE * u32::try_from(changes).expect("a thousand at most");
     let ((), quiet) = world.choosing(|| thread::sleep(length));
     let mut updates = Times::new();
     let ((), picks) = world.choosing(|| {
-        (0..changes).for_each(|number| updates.add(world.change(number)));
+        (0..changes).for_each(|number| {
+            thread::sleep(PAUSE);
+            updates.add(world.change(number));
+        });
     });
     Row {
         nodes,
         picks,
         quiet,
         updates,
+        changes_alone,
         bytes,
     }
 }
@@ -250,7 +261,6 @@ impl World {
 
     /// One node comes, or goes. How long it takes until it may be chosen, or not any more.
     fn change(&self, number: usize) -> Duration {
-        thread::sleep(PAUSE);
         let one = Service::new("greeter", "1").with_node(node(self.nodes + number / 2));
         let done = if number.is_multiple_of(2) {
             self.runtime
