@@ -1,6 +1,7 @@
 //! Nodes that fail: how they go, how they come back, and what calls see of it.
 
 use std::{
+    future,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -16,7 +17,9 @@ use tower_micro::{
 };
 use tower_micro_testkit::{Answer as Does, Scripted};
 
-use crate::support::{Bare, Fleet, Recording, call, failing, greeting, node_of, scripted};
+use crate::support::{
+    Bare, Fleet, Recording, call, failing, greeting, greeting_until, node_of, scripted,
+};
 
 fn idempotent() -> CallOptions {
     CallOptions::new().idempotent(true)
@@ -126,6 +129,31 @@ async fn a_node_that_answers_with_errors_of_its_service_stays() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_longer_than_its_deadline_is_not_held_against_its_node() {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&seen);
+    let connect = Scripted::new(move |request| {
+        let node = node_of(&request);
+        counted.fetch_add(usize::from(node == "a"), SeqCst);
+        async move {
+            let slow = node == "a";
+            Ok(greeting_until(node, async move {
+                if slow {
+                    future::pending::<()>().await;
+                }
+                [("grpc-status", "0")]
+            }))
+        }
+    });
+    let client = of_three(connect).build().unwrap();
+    for _ in 0..60 {
+        let _ = call(&client).await;
+    }
+    let seen = seen.load(SeqCst);
+    assert!(seen > 10, "{seen}");
+}
+
 #[tokio::test]
 async fn when_all_nodes_fail_all_are_used_and_the_caller_hears_why() {
     let fleet = Fleet::of(3).await;
@@ -163,6 +191,10 @@ fn three(answer: impl Fn(&str) -> (Duration, bool) + Clone + Send + Sync + 'stat
             }
         }
     });
+    of_three(connect)
+}
+
+fn of_three(connect: Scripted) -> Bare {
     let node = |id: &str| Node::new(id, format!("{id}:1"));
     let service = ["a", "b", "c"].map(node).into_iter();
     let service = service.fold(Service::new("greeter", "1"), Service::with_node);

@@ -118,7 +118,7 @@ impl Selector for Recording {
         let mark = match mark {
             Mark::Success => "ok",
             Mark::Failure(..) => "failed",
-            Mark::TimedOut => "timed-out",
+            Mark::TimedOut(_) => "timed-out",
             Mark::Cancelled => "cancelled",
             _ => "?",
         };

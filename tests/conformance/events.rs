@@ -156,7 +156,7 @@ pub(super) fn shown_mark(mark: Mark<'_>) -> Value {
             Some(error) => shown(error),
             None => plain(&error.to_string()),
         },
-        Mark::TimedOut => ours("timed out"),
+        Mark::TimedOut(_) => ours("timed out"),
         Mark::Cancelled => ours("cancelled"),
         other => ours(&format!("{other:?}")),
     }

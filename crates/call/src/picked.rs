@@ -41,6 +41,7 @@ impl Marking {
             marking: Arc::clone(self),
             unusual: (!is_usual).then(|| service.clone()),
             is_told: false,
+            is_answering: false,
             deadline: None,
             dialect: Dialect::default(),
         }
@@ -56,6 +57,8 @@ pub struct Picked {
     /// The service, if it is not the one of `marking`.
     unusual: Option<ServiceName>,
     is_told: bool,
+    /// Whether the head of a response has come.
+    is_answering: bool,
     /// Until the node has answered, if somebody wants to know how long that takes.
     began: Option<Instant>,
     deadline: Option<Deadline>,
@@ -83,6 +86,7 @@ impl Picked {
 
     /// The head of a response has come: so long the node takes to answer. A stream may go on for as long as it likes.
     pub fn answered(&mut self) {
+        self.is_answering = true;
         if let Some(began) = self.began.take() {
             let now = Instant::now().into_std();
             self.node().answered(began.into_std(), now);
@@ -105,8 +109,8 @@ impl Picked {
         match end {
             End::Ok => self.mark(Mark::Success),
             End::Failed(error) => self.mark(match error.kind() {
-                Kind::AttemptTimeout | Kind::Deadline => Mark::TimedOut,
-                _ => Mark::Failure(error, fault_of(error)),
+                Kind::AttemptTimeout | Kind::Deadline => Mark::TimedOut(self.fault_of_time()),
+                _ => Mark::Failure(error, self.fault_of(error)),
             }),
             End::Dropped => self.abandon(),
         }
@@ -124,7 +128,7 @@ impl Picked {
 
     /// Ends the attempt because the call's time is up.
     pub fn time_out(mut self) -> Error {
-        self.mark(Mark::TimedOut);
+        self.mark(Mark::TimedOut(self.fault_of_time()));
         let timeout = self.deadline.map(|deadline| deadline.timeout());
         self.explain(Error::deadline(timeout.unwrap_or_default(), self.dialect))
     }
@@ -132,7 +136,7 @@ impl Picked {
     fn abandon(&mut self) {
         let overdue = self.is_overdue();
         self.mark(if overdue {
-            Mark::TimedOut
+            Mark::TimedOut(self.fault_of_time())
         } else {
             Mark::Cancelled
         });
@@ -140,10 +144,33 @@ impl Picked {
 
     fn mark(&mut self, mark: Mark<'_>) {
         self.is_told = true;
-        if let (Mark::TimedOut | Mark::Failure(_, Fault::Node), Some(began)) = (mark, self.began) {
+        let (Mark::TimedOut(fault) | Mark::Failure(_, fault)) = mark else {
+            return self.tell(mark);
+        };
+        if let (Fault::Node, Some(began)) = (fault, self.began) {
             let now = Instant::now().into_std();
             self.node().fault(began.into_std(), now);
         }
+        self.tell(mark);
+    }
+
+    /// A node that has begun to answer in time does not hang: what is not over when the time is, is most often a stream.
+    const fn fault_of_time(&self) -> Fault {
+        if self.is_answering {
+            Fault::Unknown
+        } else {
+            Fault::Node
+        }
+    }
+
+    fn fault_of(&self, error: &Error) -> Fault {
+        match error.code() {
+            Code::DeadlineExceeded if self.is_answering => Fault::Unknown,
+            _ => fault_of(error),
+        }
+    }
+
+    fn tell(&self, mark: Mark<'_>) {
         if let Some(selector) = &self.marking.selector {
             selector.mark(self.service(), self.node(), mark);
         }
@@ -165,6 +192,7 @@ impl Drop for Picked {
 /// | no connection; a connection that broke, or made no sense | the node's |
 /// | the node, or a proxy before it, says UNAVAILABLE or DEADLINE_EXCEEDED | the node's |
 /// | a time-out that a wrapper set | the node's |
+/// | either of these two after the head of a response has come | unknown |
 /// | the node says RESOURCE_EXHAUSTED or CANCELLED, or that it did not look at the request (GOAWAY, REFUSED_STREAM) | unknown |
 /// | the request was never written; a wrapper refused it, or panicked | unknown |
 /// | the node answers with any other code | elsewhere |

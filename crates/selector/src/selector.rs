@@ -119,8 +119,8 @@ pub enum Mark<'a> {
     Success,
     /// It failed with this. What the outermost call wrapper returned, as in go-micro; and who is to blame.
     Failure(&'a (dyn Error + 'static), Fault),
-    /// Its time was over before it answered. Counts as the node's fault.
-    TimedOut,
+    /// Its time was over before it had answered to the end; and who is to blame.
+    TimedOut(Fault),
     /// Nobody waited for it any more. Says nothing about the node.
     Cancelled,
 }

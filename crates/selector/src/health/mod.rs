@@ -199,10 +199,15 @@ pub(crate) enum Evidence {
 
 impl Evidence {
     pub(crate) fn of(mark: Mark<'_>) -> Self {
-        match mark {
-            Mark::Success | Mark::Failure(_, Fault::Elsewhere) => Self::Well,
-            Mark::Failure(_, Fault::Node) | Mark::TimedOut => Self::Ill,
-            Mark::Failure(_, Fault::Unknown) | Mark::Cancelled => Self::Nothing,
+        let fault = match mark {
+            Mark::Success => Fault::Elsewhere,
+            Mark::Failure(_, fault) | Mark::TimedOut(fault) => fault,
+            Mark::Cancelled => Fault::Unknown,
+        };
+        match fault {
+            Fault::Elsewhere => Self::Well,
+            Fault::Node => Self::Ill,
+            Fault::Unknown => Self::Nothing,
         }
     }
 }

@@ -29,7 +29,7 @@ fn every_error_counts() {
     let marks = [
         Mark::Failure(&ERROR, Fault::Elsewhere),
         Mark::Cancelled,
-        Mark::TimedOut,
+        Mark::TimedOut(Fault::Unknown),
     ];
     marks.iter().for_each(|mark| world.mark(&node, *mark));
     assert!(!world.is_used("0"));

@@ -53,14 +53,18 @@ fn what_lies_before_the_window_does_not_count() {
 fn only_what_is_the_nodes_fault_counts() {
     let world = World::of(2, outlier());
     let node = world.node("0");
-    let nothing = [Mark::Cancelled, Mark::Failure(&ERROR, Fault::Unknown)];
+    let nothing = [
+        Mark::Cancelled,
+        Mark::TimedOut(Fault::Unknown),
+        Mark::Failure(&ERROR, Fault::Unknown),
+    ];
     for mark in nothing.iter().cycle().take(20) {
         world.mark(&node, *mark);
     }
     assert!(!node.is_out());
     world.fails("0", 4);
     nothing.iter().for_each(|mark| world.mark(&node, *mark));
-    world.mark(&node, Mark::TimedOut);
+    world.mark(&node, Mark::TimedOut(Fault::Node));
     assert!(node.is_out(), "what says nothing does not end a row");
     world.fails("1", 4);
     world.mark(&world.node("1"), Mark::Failure(&ERROR, Fault::Elsewhere));

@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use tower_micro_registry::{Cache, Change, Error, Memory, Node, RegisterOptions, Service};
 
 use super::*;
-use crate::{Filter, Picker, RoundRobinShared};
+use crate::{Fault, Filter, Picker, RoundRobinShared};
 use scripted::{Scripted, Tasks};
 
 fn greeter() -> ServiceName {
@@ -569,5 +569,9 @@ fn a_selector_is_an_object_that_threads_share() {
     let selector = Arc::new(selector);
     assert_eq!(selector.name(), "registry");
     let picker = now(selector.select(&greeter(), &SelectOptions::default())).unwrap();
-    selector.mark(&greeter(), &picker.next().unwrap(), Mark::TimedOut);
+    selector.mark(
+        &greeter(),
+        &picker.next().unwrap(),
+        Mark::TimedOut(Fault::Node),
+    );
 }
