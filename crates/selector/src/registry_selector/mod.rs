@@ -14,7 +14,7 @@
 //! | what is known of the service | `select` answers |
 //! |---|---|
 //! | nothing yet | [`Selection::Pending`], until the registry's first answer |
-//! | nodes | a [`Picker`](crate::Picker) over them |
+//! | nodes | a [`Picker`] over them |
 //! | a version, but no node | a picker whose every attempt fails with `NoneAvailable` |
 //! | that it does not exist | [`SelectError::NotFound`] |
 //! | nothing, and the registry failed | [`SelectError::Registry`], at once; the watch goes on |
