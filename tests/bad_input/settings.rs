@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tonic::Code;
-use tower_micro::{BuildError, CallOptions, Client, PoolOptions};
+use tower_micro::{BuildError, CallOptions, Client, Hedge, PoolOptions};
 
 use super::{happy, says, with};
 use crate::support::Recording;
@@ -29,6 +29,21 @@ fn times_of_zero_are_found_when_the_client_is_built() {
         let built = happy(&Recording::of(1)).method(method, zero).build();
         let of = method.to_owned();
         assert_eq!(built.unwrap_err(), BuildError::ZeroTime { of, option });
+    }
+}
+
+#[test]
+fn a_limit_that_lets_nothing_through_and_a_hedge_without_retries_are_found_too() {
+    let of = || "the client".to_owned();
+    let nothing = CallOptions::new().max_in_flight(0);
+    let hedge = Hedge::after(Duration::from_millis(10));
+    let alone = CallOptions::new().hedge(hedge).retries(0);
+    for (options, error) in [
+        (nothing, BuildError::NothingInFlight { of: of() }),
+        (alone, BuildError::HedgeWithoutRetries { of: of() }),
+    ] {
+        let built = happy(&Recording::of(1)).options(options).build();
+        assert_eq!(built.unwrap_err(), error);
     }
 }
 

@@ -28,6 +28,7 @@ pub struct CallOptions {
     timeout: Option<Duration>,
     attempt_timeout: Option<Duration>,
     connect_timeout: Option<Duration>,
+    max_in_flight: Option<u32>,
     retries: Option<u32>,
     retry: Option<Arc<dyn RetryPolicy>>,
     backoff: Option<Arc<dyn Backoff>>,
@@ -85,6 +86,11 @@ impl CallOptions {
     scalar! {
         /// The time an attempt waits for a connection (go-micro's `DialTimeout`).
         connect_timeout, get_connect_timeout: Duration
+    }
+    scalar! {
+        /// How many attempts of this client may be under way at one node. One more is refused with RESOURCE_EXHAUSTED before it is sent,
+        /// and goes to another node if it may be repeated. Attempts that begin in the same instant may overlook one another.
+        max_in_flight, get_max_in_flight: u32
     }
     scalar! {
         /// How many attempts may follow the first one.
@@ -272,6 +278,7 @@ impl CallOptions {
             timeout: over.timeout.or(self.timeout),
             attempt_timeout: over.attempt_timeout.or(self.attempt_timeout),
             connect_timeout: over.connect_timeout.or(self.connect_timeout),
+            max_in_flight: over.max_in_flight.or(self.max_in_flight),
             retries: over.retries.or(self.retries),
             retry: over.retry.or_else(|| self.retry.clone()),
             backoff: over.backoff.or_else(|| self.backoff.clone()),

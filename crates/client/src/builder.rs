@@ -45,6 +45,22 @@ pub enum BuildError {
         /// The option.
         option: &'static str,
     },
+    /// No call could reach a node.
+    #[error(
+        "`max_in_flight` of {of} is zero, so that no call could be made: leave it out or make it larger"
+    )]
+    NothingInFlight {
+        /// The client, or a method.
+        of: String,
+    },
+    /// No call could be sent beside the first.
+    #[error(
+        "`hedge` of {of} needs `retries` of at least 1: what is sent beside the first is one of them"
+    )]
+    HedgeWithoutRetries {
+        /// The client, or a method.
+        of: String,
+    },
     /// No call could have a connection.
     #[error("a pool needs `size` and `max_streams` of at least 1")]
     EmptyPool,

@@ -101,13 +101,25 @@ impl Settings {
         if pool.size == 0 || pool.max_streams == 0 {
             return Err(BuildError::EmptyPool);
         }
-        check_times("the client", &self.client)?;
+        check_options("the client", &self.client)?;
         for (name, method) in &self.methods {
             check_name(name)?;
-            check_times(name, &method.merged)?;
+            check_options(name, &method.merged)?;
         }
         Ok(())
     }
+}
+
+fn check_options(of: &str, options: &CallOptions) -> Result<(), BuildError> {
+    check_times(of, options)?;
+    let of = of.to_owned();
+    if options.get_max_in_flight() == Some(0) {
+        return Err(BuildError::NothingInFlight { of });
+    }
+    if options.get_hedge().is_some() && options.get_retries() == Some(0) {
+        return Err(BuildError::HedgeWithoutRetries { of });
+    }
+    Ok(())
 }
 
 fn check_times(of: &str, options: &CallOptions) -> Result<(), BuildError> {

@@ -58,6 +58,19 @@ impl Error {
         error.caused_by(Arc::new(cause)).with_service(service)
     }
 
+    /// As many attempts are under way at the node as may be, which is `limit`.
+    pub fn overload(limit: u32, dialect: Dialect) -> Self {
+        let text = format!(
+            "{limit} attempts are under way at this node, and no more may be: raise `max_in_flight`, or send less"
+        );
+        if dialect.is_go_micro() {
+            return Self::go_micro(Kind::Overload, 429, text)
+                .with_disposition(Disposition::NeverSent);
+        }
+        Self::new(Kind::Overload, Code::ResourceExhausted, text)
+            .with_disposition(Disposition::NeverSent)
+    }
+
     /// The deadline of a call has passed.
     pub fn deadline(timeout: Duration, dialect: Dialect) -> Self {
         if dialect.is_go_micro() {

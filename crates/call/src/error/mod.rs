@@ -58,6 +58,8 @@ pub enum Kind {
     Backoff,
     /// What the caller asked for cannot be done.
     Request,
+    /// This side has enough under way at the node.
+    Overload,
     /// A wrapper panicked.
     Panic,
     /// Anything else, such as an error that a wrapper returned.

@@ -10,7 +10,9 @@
 //! wants to know, is told when the head of the response comes. Without a picker the request goes on unchanged.
 //!
 //! # Errors
-//! What `next` failed with: UNAVAILABLE, in go-micro's dialects its 500. Such an attempt is not marked.
+//! What `next` failed with: UNAVAILABLE, in go-micro's dialects its 500. RESOURCE_EXHAUSTED if
+//! [`CallOptions::max_in_flight`](tower_micro_call::CallOptions::max_in_flight) attempts are under way at the node. Such attempts are not
+//! marked.
 //!
 //! # Example
 //! ```
@@ -40,7 +42,7 @@ use http::{Request, Response};
 use pin_project::pin_project;
 use tower_layer::Layer;
 use tower_micro_call::{AnswerBody, CallReport, Error, Marking, Notes, Picked, ResponseBody};
-use tower_micro_selector::Selector;
+use tower_micro_selector::{Candidate, Selector};
 use tower_service::Service;
 
 use crate::answer;
@@ -90,6 +92,9 @@ impl<S> Pick<S> {
         let node = picker
             .next()
             .map_err(|error| Error::select(service, error, dialect))?;
+        if let Some(full) = full(&node, notes) {
+            return Err(full.with_service(service).with_node(&node));
+        }
         let picked = self
             .marking
             .begin(Arc::clone(&node), service, || notes.now());
@@ -97,6 +102,12 @@ impl<S> Pick<S> {
         notes.set_node(node);
         Ok(Some(picked))
     }
+}
+
+/// Why no more may go to `node`, if that is so.
+fn full(node: &Candidate, notes: &Notes) -> Option<Error> {
+    let limit = notes.options()?.get_max_in_flight()?;
+    (node.in_flight() >= limit).then(|| Error::overload(limit, notes.dialect()))
 }
 
 fn reports(notes: &Notes) -> bool {
@@ -119,24 +130,27 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let mut future = ResponseFuture {
-            attempt: answer::ResponseFuture::Refused(None),
-            picked: None,
-            reports: false,
-        };
+        let mut picked = None;
+        let mut reports = false;
         if let Some(notes) = request.extensions_mut().get_mut::<Notes>() {
-            future.reports = reports(notes);
+            reports = self::reports(notes);
             match self.pick(notes) {
-                Ok(picked) => future.picked = picked,
+                Ok(node) => picked = node,
                 Err(error) => {
-                    future.attempt = answer::ResponseFuture::refused(error);
-                    return future;
+                    return ResponseFuture {
+                        attempt: answer::ResponseFuture::refused(error),
+                        picked,
+                        reports,
+                    };
                 }
             }
         }
-        // The node is in the future by now, so that it is marked even if a wrapper panics in its call.
-        future.attempt = answer::ResponseFuture::Calling(self.inner.call(request));
-        future
+        // A wrapper that panics in its call drops what was picked, and so marks the node.
+        ResponseFuture {
+            attempt: answer::ResponseFuture::Calling(self.inner.call(request)),
+            picked,
+            reports,
+        }
     }
 }
 

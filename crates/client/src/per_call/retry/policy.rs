@@ -21,11 +21,13 @@ impl RetryPolicy for StandardPolicy {
 }
 
 fn is_safe(error: &Error) -> bool {
-    matches!(error.kind(), Kind::Connect | Kind::Transport)
-        && matches!(
-            error.disposition(),
-            Disposition::NeverSent | Disposition::Unprocessed
-        )
+    matches!(
+        error.kind(),
+        Kind::Connect | Kind::Transport | Kind::Overload
+    ) && matches!(
+        error.disposition(),
+        Disposition::NeverSent | Disposition::Unprocessed
+    )
 }
 
 fn is_passing(error: &Error) -> bool {
