@@ -20,7 +20,6 @@ use tower::limit::ConcurrencyLimitLayer;
 use tower_micro::{
     Budget, CallOptions, Candidate, Client, Context, Mark, Memory, Next, Preset, RegisterOptions,
     Registry, RequestExt, RetryContext, Selector, Service, ServiceName, Static,
-    connect::Tonic,
     crates::selector::{SelectOptions, Selection},
     from_fn,
 };
@@ -35,7 +34,7 @@ use tower_micro_testkit::{
 
 use crate::support::{
     Bare, Recording, failing, greeter, greeting_until, hello, node_of, number_of, plain, scripted,
-    soon,
+    soon, wired,
 };
 
 /// Everything takes this long: selection, backoff, an attempt, the end of the answer.
@@ -171,6 +170,7 @@ async fn leaves_nothing(build: impl Fn(Bare) -> Client) {
         soon(greeter(&client).say_hello(hello())).await.unwrap();
         assert_eq!(scene.recording.in_flight(), 0, "after the next call");
         drop(client);
+        yield_now().await;
         assert_eq!(tasks(), before);
         if over {
             assert!(polls > 14, "all steps were seen, not only {polls}");
@@ -272,7 +272,7 @@ async fn endless() -> (Endless, TestServer, Client) {
     let service = GreeterServer::new(handler.clone());
     let server = TestServer::start("n0", service).await.unwrap();
     let registry = Static::addresses("greeter", [server.address().to_string()]).unwrap();
-    let client = Client::builder().registry(registry).connect(Tonic::new());
+    let client = wired().registry(registry);
     (handler, server, client.build().unwrap())
 }
 
@@ -307,7 +307,7 @@ async fn a_client_that_is_dropped_leaves_no_task() {
     registry.register(&greeters, options).await.unwrap();
     // A connection of the server's side ends when it hears of it.
     let before = tasks();
-    let client = Client::builder().registry(registry).build().unwrap();
+    let client = wired().registry(registry).build().unwrap();
     let bob = || tonic::Request::new(HelloRequest { name: "Bob".into() });
     soon(greeter(&client).say_hello(bob())).await.unwrap();
     assert!(tasks() > before);

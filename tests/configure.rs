@@ -19,7 +19,9 @@ use tower_micro_testkit::{
     proto::{go_micro, greeter::greeter_client::GreeterClient},
 };
 
-use crate::support::{Fleet, Recording, call, failing, greeter, greeting, hello, scripted, soon};
+use crate::support::{
+    Fleet, Recording, call, failing, greeter, greeting, hello, scripted, soon, wired,
+};
 
 const METHOD: &str = "greeter.Greeter/SayHello";
 
@@ -82,10 +84,7 @@ async fn a_change_reaches_channels_and_clones_that_are_there() {
 async fn a_timeout_changes_with_the_next_call() {
     let fleet = Fleet::of(1).await;
     fleet.greeters[0].answer(Does::Never);
-    let client = Client::builder()
-        .registry(fleet.registry())
-        .build()
-        .unwrap();
+    let client = wired().registry(fleet.registry()).build().unwrap();
     client
         .configure(|settings| {
             settings.options(CallOptions::new().timeout(Duration::from_millis(50)));

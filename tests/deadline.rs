@@ -17,7 +17,7 @@ use tower_micro_testkit::{Answer as Does, proto::greeter::HelloReply};
 
 use crate::support::{
     Answer, Bare, Fleet, Recording, Undecided, call, failing, greeter, greeting, greeting_until,
-    hello, scripted, soon,
+    hello, scripted, soon, wired,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -161,7 +161,7 @@ async fn ends_over_the_wire(preset: Preset) -> Vec<Error> {
     for greeter in &fleet.greeters {
         greeter.answer(Does::Never);
     }
-    let client = Client::builder().registry(fleet.registry()).preset(preset);
+    let client = wired().registry(fleet.registry()).preset(preset);
     let client = client.options(within(SECOND / 25)).build().unwrap();
     let mut errors = Vec::new();
     for _ in 0..10 {

@@ -1,9 +1,11 @@
 //! Differences from go-micro that are meant and that no other subject holds. All of them are listed in `docs/from-go-micro.md`.
 
 use futures_util::future::join_all;
-use tower_micro::{CallOptions, Client, Context, Next, RequestExt, from_fn};
+use tower_micro::{CallOptions, Context, Next, RequestExt, from_fn};
 
-use crate::support::{Diary, Fleet, Recording, call, greeter, greeting, hello, scripted, soon};
+use crate::support::{
+    Diary, Fleet, Recording, call, greeter, greeting, hello, scripted, soon, wired,
+};
 
 /// A wrapper that writes down its name and hands on.
 macro_rules! writing {
@@ -43,12 +45,7 @@ async fn wrappers_of_requests_at_the_same_time_do_not_mix() {
 #[tokio::test]
 async fn each_client_has_the_registry_it_was_given() {
     let (first, second) = (Fleet::of(1).await, Fleet::of(1).await);
-    let client = |fleet: &Fleet| {
-        Client::builder()
-            .registry(fleet.registry())
-            .build()
-            .unwrap()
-    };
+    let client = |fleet: &Fleet| wired().registry(fleet.registry()).build().unwrap();
     let (one, other) = (client(&first), client(&second));
     call(&one).await.unwrap();
     assert_eq!((first.calls(), second.calls()), (1, 0));

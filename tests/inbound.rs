@@ -22,7 +22,7 @@ use tower_micro_testkit::{
     },
 };
 
-use crate::support::{greeter, hello, plain, soon};
+use crate::support::{greeter, hello, plain, soon, wired};
 
 type Reply = Result<Response<HelloReply>, Status>;
 
@@ -67,7 +67,7 @@ impl Two {
         let service = watched.named_layer(behind.service());
         let server = TestServer::start("behind", service).await.unwrap();
         let registry = Static::addresses("greeter", [server.address().to_string()]).unwrap();
-        let client = Client::builder().registry(registry).preset(preset);
+        let client = wired().registry(registry).preset(preset);
         let client = client.build().unwrap();
         let handler = GreeterServer::new(Frontend { client, asks });
         let front = TestServer::start("front", handlers().named_layer(handler));

@@ -23,7 +23,7 @@ use tower_micro_testkit::{
 
 use crate::support::{
     Diary, Fleet, Recording, call, failing, framed, greeter, greeting, hello, node_of, number_of,
-    scripted, soon,
+    scripted, soon, wired,
 };
 
 fn idempotent() -> CallOptions {
@@ -31,7 +31,7 @@ fn idempotent() -> CallOptions {
 }
 
 fn client(fleet: &Fleet, options: CallOptions) -> Client {
-    let client = Client::builder().registry(fleet.registry());
+    let client = wired().registry(fleet.registry());
     client.options(options).build().unwrap()
 }
 
@@ -76,7 +76,7 @@ async fn a_connection_that_is_refused_leads_to_another_node_whatever_the_method(
         diary.write(&cx.node().unwrap().id);
         async move { next.run(request).await }
     });
-    let client = Client::builder().registry(registry).wrap_call(watched);
+    let client = wired().registry(registry).wrap_call(watched);
     let client = client.build().unwrap();
     while seen.count("nobody") < 3 {
         assert_eq!(call(&client).await.unwrap().node, "n0");
@@ -305,7 +305,7 @@ async fn calls_of(preset: Preset, code: i32) -> usize {
     let error = micro::Error::new("greeter", "no", code);
     fleet.greeters[0].answer(Does::Fail(error.clone().into()));
     let at_once = |_: RetryContext<'_>| Ok(Duration::ZERO);
-    let client = Client::builder().registry(fleet.registry()).preset(preset);
+    let client = wired().registry(fleet.registry()).preset(preset);
     let client = client.options(CallOptions::new().backoff(at_once));
     let status = call(&client.build().unwrap()).await.unwrap_err();
     assert_eq!(micro::from_status(&status), Some(error));

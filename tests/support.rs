@@ -1,5 +1,7 @@
 //! What several subjects share: a diary, nodes that are scripts, servers with a registry that knows them.
 
+mod wire;
+
 use std::{
     any::Any,
     fmt,
@@ -29,6 +31,13 @@ use tower_micro_testkit::{
     Greeter, Scripted, TestServer,
     proto::greeter::{HelloReply, HelloRequest, greeter_client::GreeterClient},
 };
+
+pub(crate) use wire::Wire;
+
+/// A client with the connections that are under test.
+pub(crate) fn wired() -> ClientBuilder<Identity, Identity, Wire> {
+    Client::builder().connect(Wire::new())
+}
 
 /// What a node answers an attempt with.
 pub(crate) type Answer = Result<Response<ResponseBody>, Error>;

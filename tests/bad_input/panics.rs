@@ -20,7 +20,9 @@ use tower_micro::{
 };
 
 use super::{happy, says, with};
-use crate::support::{Fleet, Recording, call, failing, greeter, greeting, hello, scripted, soon};
+use crate::support::{
+    Fleet, Recording, call, failing, greeter, greeting, hello, scripted, soon, wired,
+};
 
 /// A layer whose service panics as soon as it is called, or asked whether it is ready, while it is told to.
 #[derive(Clone)]
@@ -212,10 +214,7 @@ async fn a_strategy_that_answers_out_of_range_has_named_nobody() {
         }
     }
     let fleet = Fleet::of(2).await;
-    let client = Client::builder()
-        .registry(fleet.registry())
-        .build()
-        .unwrap();
+    let client = wired().registry(fleet.registry()).build().unwrap();
     let status = with(&client, CallOptions::new().strategy(Beyond)).await;
     says(
         &status,

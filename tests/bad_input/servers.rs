@@ -14,7 +14,7 @@ use tower_micro::{CallOptions, Client, Service, Static};
 use tower_micro_testkit::{Answer as Does, Greeter, TestServer};
 
 use super::says;
-use crate::support::call;
+use crate::support::{call, wired};
 
 /// A real server whose answers are tampered with on their way out.
 async fn tampering(tamper: fn(&mut Response<tonic::body::Body>)) -> (Greeter, TestServer, Client) {
@@ -26,7 +26,7 @@ async fn tampering(tamper: fn(&mut Response<tonic::body::Body>)) -> (Greeter, Te
     let service = layer.named_layer(greeter.service());
     let server = TestServer::start("n0", service).await.unwrap();
     let nodes = Service::new("greeter", "latest").with_node(server.node());
-    let client = Client::builder().registry(Static::new([nodes]));
+    let client = wired().registry(Static::new([nodes]));
     (greeter, server, client.build().unwrap())
 }
 
@@ -79,7 +79,7 @@ where
     });
     let registry = Static::addresses("greeter", [address]).unwrap();
     let options = CallOptions::new().timeout(Duration::from_millis(500));
-    let client = Client::builder().registry(registry).options(options);
+    let client = wired().registry(registry).options(options);
     (client.build().unwrap(), tasks)
 }
 

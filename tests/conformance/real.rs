@@ -6,11 +6,13 @@ use prost::Message;
 use serde_json::Value;
 use tonic::{client::Grpc, transport::Server};
 use tonic_prost::ProstCodec;
-use tower_micro::{BuildError, CallOptions, Channel, Error, RequestExt, connect::Tonic};
+use tower_micro::{BuildError, CallOptions, Channel, Error, RequestExt};
 use tower_micro_testkit::{
     Echo, GoMicroGreeter, TestServer, closed_port,
     proto::{echo, go_micro as greeter},
 };
+
+use crate::support::Wire;
 
 use super::{
     call::{each, endpoint_of, path_of},
@@ -86,7 +88,7 @@ pub(super) async fn replay(input: &Input, choices: &Choices) -> Result<Vec<Value
         input,
         choices,
         selector: Arc::new(selector::recorded(&selecting, recorder).await),
-        connect: Tonic::new(),
+        connect: Wire::new(),
     };
     let channel = parts.client()?.channel(&input.service);
     each(input, choices, async |call| {

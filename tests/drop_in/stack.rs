@@ -17,10 +17,10 @@ use tower::{
     ServiceBuilder, limit::ConcurrencyLimitLayer, timeout::TimeoutLayer, util::MapRequestLayer,
 };
 use tower_micro::{
-    AttemptTimeoutLayer, Body, BoxError, CallOptions, CallWrappersLayer, Client, Context,
-    DeadlineLayer, MetadataLayer, Next, NodeTransport, Notes, OptionsLayer, OutcomeLayer,
-    PickLayer, Preset, RegistrySelector, Replay, RequestExt, RetryContext, RetryLayer, SelectLayer,
-    Selector, connect::Tonic, crates::selector::TaskGuard, from_fn,
+    AttemptTimeoutLayer, Body, BoxError, CallOptions, CallWrappersLayer, Context, DeadlineLayer,
+    MetadataLayer, Next, NodeTransport, Notes, OptionsLayer, OutcomeLayer, PickLayer, Preset,
+    RegistrySelector, Replay, RequestExt, RetryContext, RetryLayer, SelectLayer, Selector,
+    crates::selector::TaskGuard, from_fn,
 };
 use tower_micro_testkit::{
     Answer,
@@ -29,7 +29,8 @@ use tower_micro_testkit::{
 
 use super::{SHORT, Sent, name};
 use crate::support::{
-    Bare, Diary, Fleet, Recording, call, greeter, greeting, hello, number_of, scripted, soon,
+    Bare, Diary, Fleet, Recording, Wire, call, greeter, greeting, hello, number_of, scripted, soon,
+    wired,
 };
 
 /// A selector over a registry, whose tasks end with it.
@@ -70,7 +71,7 @@ async fn the_whole_stack_can_be_spelled_out() {
         .layer(AttemptTimeoutLayer::new())
         .layer(MetadataLayer::new())
         .layer(OutcomeLayer::new())
-        .service(NodeTransport::new(Tonic::new()));
+        .service(NodeTransport::new(Wire::new()));
     let mut greeter = GreeterClient::new(channel);
     let idempotent = CallOptions::new().idempotent(true);
     while fleet.greeters[0].calls() == 0 {
@@ -145,7 +146,7 @@ async fn a_plain_channel_and_a_client_are_exchanged_in_one_line() {
     {
         soon(greeter.say_hello(hello())).await.unwrap().into_inner()
     }
-    let client = Client::builder().registry(fleet.registry());
+    let client = wired().registry(fleet.registry());
     let ours = GreeterClient::new(client.build().unwrap().channel("greeter"));
     let theirs: GreeterClient<Channel> = GreeterClient::new(fleet.plain());
     assert_eq!(ask(ours).await, ask(theirs).await);

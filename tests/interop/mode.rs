@@ -10,6 +10,7 @@ use tower_micro::{
 use tower_micro_testkit::{INTEROP_DESCRIPTORS, Interop, closed_port};
 
 use super::tally::Tally;
+use crate::support::wired;
 
 /// The node that nobody listens at.
 const NOBODY: &str = "nobody";
@@ -84,7 +85,7 @@ impl Mode {
             attempts.attempt(cx.node().is_some_and(|node| node.id == NOBODY));
             next.run(request)
         });
-        let client = Client::builder()
+        let client = wired()
             .registry(self.nodes(node).await)
             .options(self.options())
             .wrap_client(per_call)

@@ -10,7 +10,7 @@ use tower_micro_testkit::{
     },
 };
 
-use crate::support::{call, greeter, hello};
+use crate::support::{call, greeter, hello, wired};
 
 /// A handler that asks the server behind it.
 #[derive(Clone)]
@@ -25,11 +25,7 @@ impl greeter_server::Greeter for Between {
 
 fn client(server: &TestServer, options: CallOptions) -> Client {
     let registry = Static::addresses("greeter", [server.address().to_string()]).unwrap();
-    Client::builder()
-        .registry(registry)
-        .options(options)
-        .build()
-        .unwrap()
+    wired().registry(registry).options(options).build().unwrap()
 }
 
 /// How often the server behind is called for one call of the one in front, whose own calls have these options.

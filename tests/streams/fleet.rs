@@ -13,14 +13,13 @@ use tonic::{Status, Streaming};
 use tower::layer::util::Identity;
 use tower_micro::{
     CallOptions, Candidate, Channel, Client, ClientBuilder, RequestExt, ResponseBody,
-    connect::Tonic,
 };
 use tower_micro_testkit::{
     Chat, TestServer,
     proto::chat::{CountRequest, Line, Number, Total, chat_client::ChatClient},
 };
 
-use crate::support::{Diary, Recording, framed, soon};
+use crate::support::{Diary, Recording, Wire, framed, soon, wired};
 
 /// Real chats `n0`, `n1`, …
 pub(super) struct Chats {
@@ -51,8 +50,8 @@ impl Chats {
         }
     }
 
-    pub(super) fn builder(&self) -> ClientBuilder<Identity, Identity, Tonic> {
-        Client::builder().selector(self.recording.clone())
+    pub(super) fn builder(&self) -> ClientBuilder<Identity, Identity, Wire> {
+        wired().selector(self.recording.clone())
     }
 
     pub(super) fn client(&self, options: CallOptions) -> Client {

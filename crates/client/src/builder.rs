@@ -13,7 +13,7 @@ use tower_micro_selector::{Health, RegistrySelector, Selector};
 
 use crate::{
     Channel, Client, Connect, Onion, PoolOptions, Preset, Settings,
-    connect::Tonic,
+    connect::H2,
     descriptors,
     stack::{self, Attempt, Call, Parts},
     task::spawn,
@@ -109,7 +109,7 @@ enum Nodes {
     Selector(Arc<dyn Selector>),
 }
 
-impl ClientBuilder<Identity, Identity, Tonic> {
+impl ClientBuilder<Identity, Identity, H2> {
     pub(crate) fn new() -> Self {
         Self {
             nodes: None,
@@ -122,7 +122,7 @@ impl ClientBuilder<Identity, Identity, Tonic> {
             proxy: Proxy::none(),
             memory: Arc::default(),
             descriptors: Vec::new(),
-            connect: Tonic::new(),
+            connect: H2::new(),
             wrap_client: Identity::new(),
             wrap_call: Identity::new(),
             client_names: Vec::new(),
@@ -201,7 +201,7 @@ impl<W, C, K> ClientBuilder<W, C, K> {
         self
     }
 
-    /// Connects with something else than tonic's plaintext default.
+    /// Connects with something else than plaintext over TCP.
     pub fn connect<N: Connect>(self, connect: N) -> ClientBuilder<W, C, N> {
         self.with(|wrap_client, wrap_call, _| (wrap_client, wrap_call, connect))
     }

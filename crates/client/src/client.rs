@@ -12,7 +12,7 @@ use tower_layer::Identity;
 use tower_micro_call::{Error, Kind};
 use tower_micro_registry::{InvalidServiceName, ServiceName};
 
-use crate::{BuildError, Channel, ClientBuilder, Onion, Settings, connect::Tonic};
+use crate::{BuildError, Channel, ClientBuilder, Onion, Settings, connect::H2};
 
 /// A client: options, a selector, connections, and the wrappers around calls and attempts.
 ///
@@ -44,8 +44,8 @@ struct Shared {
 }
 
 impl Client {
-    /// Starts from `Preset::Standard` and tonic's connections.
-    pub fn builder() -> ClientBuilder<Identity, Identity, Tonic> {
+    /// Starts from `Preset::Standard` and connections of our own, in plaintext.
+    pub fn builder() -> ClientBuilder<Identity, Identity, H2> {
         ClientBuilder::new()
     }
 

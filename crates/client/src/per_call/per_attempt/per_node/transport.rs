@@ -40,7 +40,7 @@ use tower_service::Service;
 
 use super::{
     connect::Connect,
-    pool::{Lent, Pool},
+    pool::{Lent, Pool, Sweeper, Wanted},
 };
 use crate::{Preset, Settings};
 
@@ -51,8 +51,9 @@ pub struct NodeTransport<K: Connect> {
 
 struct Shared<K: Connect> {
     connect: Arc<K>,
-    pool: Pool<K::Connection>,
+    pool: Pool<K>,
     settings: Arc<ArcSwap<Settings>>,
+    sweeper: Sweeper,
 }
 
 impl<K: Connect> NodeTransport<K> {
@@ -64,26 +65,37 @@ impl<K: Connect> NodeTransport<K> {
 
     /// The same, with settings that may change while calls are made.
     pub(crate) fn live(connect: Arc<K>, settings: Arc<ArcSwap<Settings>>) -> Self {
-        let pool = Pool::default();
         Self {
             shared: Arc::new(Shared {
                 connect,
-                pool,
+                pool: Pool::default(),
                 settings,
+                sweeper: Sweeper::default(),
             }),
         }
     }
 }
 
 impl<K: Connect> Shared<K> {
-    fn lend(&self, notes: Option<&Notes>) -> Result<Lent<K::Connection>, Error> {
+    fn lend(self: &Arc<Self>, notes: Option<&Notes>) -> Result<Lent<K::Connection>, Error> {
         let node = notes.and_then(Notes::node).ok_or_else(unpicked)?;
         let options = notes.and_then(Notes::options);
-        let timeout = options.and_then(|options| options.get_connect_timeout());
         let settings = self.settings.load();
-        self.pool.lend(&node.address, settings.pool(), || {
-            self.connect.connect(node, timeout)
-        })
+        let wanted = Wanted {
+            connect: &*self.connect,
+            node,
+            timeout: options.and_then(|options| options.get_connect_timeout()),
+            options: settings.pool(),
+        };
+        if let Some(known) = self.pool.nodes().get(node.address.as_str()) {
+            return known.lend(&wanted);
+        }
+        self.sweeper.look_after(self, Self::sweep);
+        self.pool.add(node).lend(&wanted)
+    }
+
+    fn sweep(&self) {
+        self.pool.sweep(&self.connect, self.settings.load().pool());
     }
 }
 

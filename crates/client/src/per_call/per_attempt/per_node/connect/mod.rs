@@ -1,20 +1,29 @@
 //! The seam to the wire: how a connection to a node is made.
 
+pub mod h2;
 mod tie;
 mod tonic;
 
 use std::{fmt, time::Duration};
 
+use ::tonic::Code;
 use http::{Request, Response};
-use tower_micro_call::{Body, Error, ResponseBody};
+use tower_micro_call::{Body, BoxFuture, Error, Kind, ResponseBody};
 use tower_micro_selector::Candidate;
 use tower_service::Service;
 
-pub use self::tonic::{InvalidAuthority, Tonic};
+#[cfg(feature = "tls")]
+pub use self::h2::Tls;
+#[cfg(unix)]
+pub use self::h2::Unix;
+pub use self::{
+    h2::{Dial, H2, Keepalive, Tcp},
+    tonic::{InvalidAuthority, Tonic, TonicConnection},
+};
 
 /// Makes connections to nodes.
 ///
-/// [`Tonic`] is the default. Another one is a test's scripted node, a Unix socket, a process of its own.
+/// [`H2`] is the default, [`Tonic`] puts tonic's own channels in its place. Another one is a test's scripted node.
 pub trait Connect: fmt::Debug + Send + Sync + 'static {
     /// What sends requests to one node. A clone shares the connection.
     type Connection: Service<
@@ -36,4 +45,38 @@ pub trait Connect: fmt::Debug + Send + Sync + 'static {
         node: &Candidate,
         timeout: Option<Duration>,
     ) -> Result<Self::Connection, Error>;
+
+    /// How far `connection` is. One that looks after itself is always open.
+    fn state(&self, connection: &Self::Connection) -> State {
+        let _ = connection;
+        State::Open {
+            streams: usize::MAX,
+        }
+    }
+
+    /// Opens `connection` before a call needs it, if that can be done. The future is dropped if the connection is not wanted any more.
+    fn open(&self, connection: &Self::Connection) -> Option<BoxFuture<()>> {
+        let _ = connection;
+        None
+    }
+}
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It takes calls, so many at a time.
+    Open {
+        /// What the node allows.
+        streams: usize,
+    },
+    /// It is being opened, or waits until it may be.
+    Waiting,
+    /// It has not been opened yet, or has ended; a call opens it.
+    Closed,
+}
+
+/// An address that cannot be connected to.
+fn unusable(address: &str, cause: &dyn fmt::Display) -> Error {
+    let text = format!("cannot connect to `{address}`: {cause}");
+    Error::new(Kind::Request, Code::InvalidArgument, text)
 }

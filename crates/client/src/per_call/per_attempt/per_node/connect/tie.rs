@@ -25,6 +25,14 @@ pub(super) struct Tie {
     _call: oneshot::Sender<Infallible>,
 }
 
+impl Tie {
+    /// A tie, and what is ready when it is dropped.
+    pub(super) fn pair() -> (Self, oneshot::Receiver<Infallible>) {
+        let (tie, call) = oneshot::channel();
+        (Self { _call: tie }, call)
+    }
+}
+
 impl Ended for Tie {
     fn ended(self: Box<Self>, _: End<'_>) {}
 }
@@ -34,9 +42,9 @@ pub(super) fn tied(request: Request<Body>) -> (Request<tonic::body::Body>, Optio
     if request.body().is_complete() {
         return (request.map(tonic::body::Body::restore), None);
     }
-    let (tie, call) = oneshot::channel();
+    let (tie, call) = Tie::pair();
     let request = request.map(|body| tonic::body::Body::new(Tied { body, call }));
-    (request, Some(Tie { _call: tie }))
+    (request, Some(tie))
 }
 
 /// A request body that fails when its call has ended.

@@ -11,17 +11,15 @@ use std::{
 
 use http::{Request, Response, Uri, uri::PathAndQuery};
 use thiserror::Error as ThisError;
-use tonic::{
-    Code,
-    transport::{Channel, Endpoint},
-};
-use tower_micro_call::{Body, Error, Kind, ResponseBody};
+use tonic::transport::{Channel, Endpoint};
+use tower_micro_call::{Body, Error, ResponseBody};
 use tower_micro_selector::Candidate;
 use tower_service::Service;
 
 use super::{
     Connect,
     tie::{Tie, tied},
+    unusable,
 };
 
 /// Between two pings on a connection.
@@ -113,11 +111,6 @@ impl Tonic {
             None => Ok(endpoint),
         }
     }
-}
-
-fn unusable(address: &str, cause: &dyn fmt::Display) -> Error {
-    let text = format!("cannot connect to `{address}`: {cause}");
-    Error::new(Kind::Request, Code::InvalidArgument, text)
 }
 
 impl Connect for Tonic {

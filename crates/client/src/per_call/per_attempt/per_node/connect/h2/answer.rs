@@ -1,0 +1,72 @@
+//! What a node answers, read from its stream.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use h2::{Reason, RecvStream};
+use http::HeaderMap;
+use http_body::{Body as HttpBody, Frame};
+use tower_micro_call::Error;
+
+use super::link::LinkState;
+
+/// The body of an answer. Dropped before its end, it resets the stream.
+pub(super) struct Answer {
+    stream: RecvStream,
+    data_done: bool,
+    link: Arc<LinkState>,
+}
+
+type Polled = Poll<Option<Result<Frame<Bytes>, Error>>>;
+
+impl Answer {
+    pub(super) const fn new(stream: RecvStream, link: Arc<LinkState>) -> Self {
+        Self {
+            stream,
+            data_done: false,
+            link,
+        }
+    }
+
+    fn poll_trailers(&mut self, cx: &mut Context<'_>) -> Polled {
+        let trailers = ready!(self.stream.poll_trailers(cx));
+        let frame = trailers.map(|trailers: Option<HeaderMap>| trailers.map(Frame::trailers));
+        Poll::Ready(match frame {
+            Ok(frame) => frame.map(Ok),
+            Err(error) => self.broken(error),
+        })
+    }
+
+    /// NO_ERROR stops a stream and does not break it (RFC 9113 §8.1); whether enough has come by then is for the reader to see.
+    fn broken(&self, error: h2::Error) -> Option<Result<Frame<Bytes>, Error>> {
+        (error.reason() != Some(Reason::NO_ERROR)).then(|| Err(self.link.told(error)))
+    }
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
+        if !self.data_done {
+            match ready!(self.stream.poll_data(cx)) {
+                Some(Ok(data)) => {
+                    // It has been read, so the peer may send as much again. A stream that is gone needs no room.
+                    let _ = self.stream.flow_control().release_capacity(data.len());
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Some(Err(error)) => return Poll::Ready(self.broken(error)),
+                None => self.data_done = true,
+            }
+        }
+        self.poll_trailers(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+}

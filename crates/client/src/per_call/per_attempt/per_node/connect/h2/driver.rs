@@ -1,0 +1,79 @@
+//! The task of one connection: it reads and writes the socket until nobody needs it any more.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use h2::{Reason, client::Connection};
+
+use super::{dial::Dialled, keepalive::Pinger, link::LinkState};
+
+/// Ends when the last handle to the connection and its last stream are gone, when it breaks, or when the peer is found to have gone.
+pub(super) struct Driver {
+    wire: Connection<Dialled, Bytes>,
+    pinger: Option<Pinger>,
+    state: Arc<LinkState>,
+    doublings: Arc<AtomicU32>,
+}
+
+impl Driver {
+    pub(super) const fn new(
+        wire: Connection<Dialled, Bytes>,
+        pinger: Option<Pinger>,
+        state: Arc<LinkState>,
+        doublings: Arc<AtomicU32>,
+    ) -> Self {
+        Self {
+            wire,
+            pinger,
+            state,
+            doublings,
+        }
+    }
+
+    fn ended(&self, end: Result<(), h2::Error>) {
+        let Err(error) = end else { return };
+        let too_often = error.is_go_away()
+            && error.is_remote()
+            && error.reason() == Some(Reason::ENHANCE_YOUR_CALM);
+        if too_often {
+            self.doublings.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        if let Some(pinger) = &mut this.pinger {
+            let is_idle = this.state.is_idle();
+            if let Poll::Ready(timeout) = pinger.poll_gone(is_idle, cx) {
+                this.state
+                    .give_up(format!("no answer to a ping within {timeout:?}"));
+                return Poll::Ready(());
+            }
+        }
+        match Pin::new(&mut this.wire).poll(cx) {
+            Poll::Ready(end) => {
+                this.ended(end);
+                Poll::Ready(())
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.state.close();
+    }
+}

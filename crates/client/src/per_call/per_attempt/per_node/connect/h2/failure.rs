@@ -1,0 +1,82 @@
+//! Why a node could not be reached.
+
+use std::{error::Error as StdError, io, sync::Arc, time::Duration};
+
+use thiserror::Error as ThisError;
+use tonic::Code;
+use tower_micro_call::{Error, Kind};
+
+/// How a dial has failed.
+#[derive(Debug, ThisError)]
+pub(super) enum Failure {
+    #[error("cannot connect: {}", chain(.0))]
+    Dial(#[source] io::Error),
+    #[cfg(feature = "tls")]
+    #[error("TLS failed: {}", chain(.0))]
+    Tls(#[source] io::Error),
+    #[cfg(feature = "tls")]
+    #[error("TLS failed: the peer has not agreed to speak HTTP/2 (ALPN `h2`)")]
+    NoAlpn,
+    #[error(
+        "the peer closed the connection before its SETTINGS: it may not speak HTTP/2, or want TLS"
+    )]
+    Closed,
+    #[error("the connection broke before the peer's SETTINGS: {}", chain(.0))]
+    Broken(#[source] h2::Error),
+    #[error("no connection within {0:?}: {1}")]
+    TooLate(Duration, Stage),
+    #[error("no connection within {0:?}, and nobody waited any longer")]
+    Abandoned(Duration),
+}
+
+/// Where a dial was when its time was up.
+#[derive(Clone, Copy, Debug, ThisError)]
+pub(super) enum Stage {
+    #[error("the address does not answer")]
+    Dialling,
+    #[cfg(feature = "tls")]
+    #[error("the peer does not answer to TLS")]
+    Tls,
+    #[error("the peer has accepted and sent no SETTINGS")]
+    Settings,
+}
+
+/// What the calls get that waited for the dial.
+pub(super) fn failed(failure: &Arc<Failure>) -> Error {
+    unreachable(failure.to_string(), failure)
+}
+
+/// What a call gets that comes before the next dial.
+pub(super) fn not_yet(failure: &Arc<Failure>) -> Error {
+    unreachable(
+        format!("not dialled again yet; the last time: {failure}"),
+        failure,
+    )
+}
+
+fn unreachable(text: String, failure: &Arc<Failure>) -> Error {
+    let cause: Arc<dyn StdError + Send + Sync> = Arc::<Failure>::clone(failure);
+    Error::new(Kind::Connect, Code::Unavailable, text).caused_by(cause)
+}
+
+/// The connection was open, and has ended for a reason of this side's. What was under way on it may have been acted on.
+#[derive(Debug, ThisError)]
+#[error("the connection was given up: {why}")]
+pub(super) struct GivenUp {
+    pub(super) why: String,
+    pub(super) source: h2::Error,
+}
+
+/// All messages of the chain, without those that only repeat their cause.
+fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let part = cause.to_string();
+        if !text.contains(&part) {
+            text = format!("{text}: {part}");
+        }
+        source = cause.source();
+    }
+    text
+}

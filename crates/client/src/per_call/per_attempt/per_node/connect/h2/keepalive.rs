@@ -1,0 +1,81 @@
+//! Finds a peer that has gone without a word.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use h2::{Ping, PingPong};
+use tokio::time::{Instant, Sleep, sleep};
+
+/// How often a peer is asked whether it is there, and how long it may take to say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// From one answer to the next question. grpc-go's servers want 5 minutes between pings on a connection without calls, unless
+    /// they are told otherwise (`keepalive.EnforcementPolicy`); one that complains is asked half as often.
+    pub interval: Duration,
+    /// From question to answer; then the connection is given up.
+    pub timeout: Duration,
+    /// Whether a connection without a call is asked too.
+    pub while_idle: bool,
+}
+
+impl Default for Keepalive {
+    /// 30 s, 10 s, and while idle.
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(30),
+            timeout: Duration::from_secs(10),
+            while_idle: true,
+        }
+    }
+}
+
+/// The pings of one connection.
+pub(super) struct Pinger {
+    settings: Keepalive,
+    pings: PingPong,
+    timer: Pin<Box<Sleep>>,
+    asked: bool,
+}
+
+impl Pinger {
+    /// `doublings`: how often the peer has said that it is asked too often.
+    pub(super) fn new(mut settings: Keepalive, pings: PingPong, doublings: u32) -> Self {
+        let factor = 2_u32.saturating_pow(doublings.min(16));
+        settings.interval = settings.interval.saturating_mul(factor);
+        Self {
+            settings,
+            pings,
+            timer: Box::pin(sleep(settings.interval)),
+            asked: false,
+        }
+    }
+
+    /// Ready when the peer has not answered in time.
+    pub(super) fn poll_gone(&mut self, is_idle: bool, cx: &mut Context<'_>) -> Poll<Duration> {
+        loop {
+            if self.asked && self.pings.poll_pong(cx).is_ready() {
+                // An error is that of the connection, which tells it itself.
+                self.asked = false;
+                self.again_in(self.settings.interval);
+            }
+            ready!(self.timer.as_mut().poll(cx));
+            if self.asked {
+                return Poll::Ready(self.settings.timeout);
+            }
+            if is_idle && !self.settings.while_idle {
+                self.again_in(self.settings.interval);
+                continue;
+            }
+            self.asked = self.pings.send_ping(Ping::opaque()).is_ok();
+            self.again_in(self.settings.timeout);
+        }
+    }
+
+    fn again_in(&mut self, time: Duration) {
+        self.timer.as_mut().reset(Instant::now() + time);
+    }
+}

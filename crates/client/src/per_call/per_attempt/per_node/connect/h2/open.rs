@@ -1,0 +1,104 @@
+//! From nothing to a connection whose SETTINGS have come.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use h2::client::{Builder, Connection, SendRequest};
+use tokio::time::timeout;
+use tower_micro_registry::Node;
+
+use super::{
+    H2,
+    dial::Dialled,
+    driver::Driver,
+    failure::{Failure, Stage},
+    keepalive::Pinger,
+    link::Link,
+};
+
+/// What a node may send as headers, in bytes; hyper's.
+const MAX_HEADERS: u32 = 16 * 1024;
+/// What is kept of a stream's requests until the peer has room; hyper's.
+const SEND_BUFFER: usize = 1024 * 1024;
+
+type Wire = Connection<Dialled, Bytes>;
+
+/// Opens a connection to `node` within `budget`.
+pub(super) async fn open(
+    connect: &H2,
+    node: &Node,
+    budget: Duration,
+    doublings: &Arc<AtomicU32>,
+) -> Result<Arc<Link>, Failure> {
+    let mut stage = Stage::Dialling;
+    let opening = handshake(connect, node, &mut stage);
+    let Ok(opened) = timeout(budget, opening).await else {
+        return Err(Failure::TooLate(budget, stage));
+    };
+    let (requests, mut wire) = opened?;
+    let link = Arc::new(Link::new(requests, wire.max_concurrent_send_streams()));
+    let pinger = connect.keepalive.zip(wire.ping_pong());
+    let pinger =
+        pinger.map(|(settings, pings)| Pinger::new(settings, pings, doublings.load(Relaxed)));
+    tokio::spawn(Driver::new(
+        wire,
+        pinger,
+        link.state(),
+        Arc::clone(doublings),
+    ));
+    Ok(link)
+}
+
+async fn handshake(
+    connect: &H2,
+    node: &Node,
+    stage: &mut Stage,
+) -> Result<(SendRequest<Bytes>, Wire), Failure> {
+    let io = connect.dial.dial(node).await.map_err(Failure::Dial)?;
+    #[cfg(feature = "tls")]
+    let io = match &connect.tls {
+        Some(tls) => {
+            *stage = Stage::Tls;
+            tls.secure(io).await?
+        }
+        None => io,
+    };
+    *stage = Stage::Settings;
+    let opened = builder(connect).handshake(io).await;
+    let (requests, mut wire) = opened.map_err(Failure::Broken)?;
+    settings(&mut wire).await?;
+    Ok((requests, wire))
+}
+
+/// Nothing can be sent before SETTINGS have come: until then no stream is allowed, which is how their coming is seen.
+fn builder(connect: &H2) -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .initial_max_send_streams(0)
+        .initial_window_size(connect.stream_window)
+        .initial_connection_window_size(connect.connection_window)
+        .max_header_list_size(MAX_HEADERS)
+        .max_send_buffer_size(SEND_BUFFER)
+        .enable_push(false);
+    builder
+}
+
+/// Waits until the peer has sent SETTINGS that allow a stream.
+async fn settings(wire: &mut Wire) -> Result<(), Failure> {
+    poll_fn(|cx| match Pin::new(&mut *wire).poll(cx) {
+        Poll::Ready(Ok(())) => Poll::Ready(Err(Failure::Closed)),
+        Poll::Ready(Err(error)) => Poll::Ready(Err(Failure::Broken(error))),
+        Poll::Pending if wire.max_concurrent_send_streams() > 0 => Poll::Ready(Ok(())),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
+}

@@ -1,0 +1,132 @@
+//! Sends a request that goes on.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use h2::{Reason, SendStream};
+use http_body::Body as HttpBody;
+use tokio::sync::oneshot;
+use tonic::Status;
+use tower_micro_call::Body;
+
+use super::super::tie::Tie;
+
+/// A request body on its way, one frame at a time, as the peer has room.
+pub(super) struct Pump {
+    body: Body,
+    stream: SendStream<Bytes>,
+    /// A frame for which there is no room yet.
+    waiting: Option<Bytes>,
+}
+
+impl Pump {
+    pub(super) const fn new(body: Body, stream: SendStream<Bytes>) -> Self {
+        let waiting = None;
+        Self {
+            body,
+            stream,
+            waiting,
+        }
+    }
+
+    /// Goes on by itself until the returned tie is dropped.
+    pub(super) fn detach(self: Box<Self>) -> Tie {
+        let (tie, call) = Tie::pair();
+        tokio::spawn(Detached { pump: self, call });
+        tie
+    }
+
+    /// Ready when all is sent, or the peer wants no more; with the error if the body fails.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        loop {
+            // What the peer has to say of it, the answer says.
+            if self.stream.poll_reset(cx).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            if self.waiting.is_some() && !ready!(self.poll_room(cx)) {
+                return Poll::Ready(Ok(()));
+            }
+            let sent = match self.waiting.take() {
+                Some(data) => self.send(data),
+                None => match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                    Some(Ok(frame)) => self.offer(frame.into_data().unwrap_or_default()),
+                    Some(Err(status)) => {
+                        self.stream.send_reset(Reason::CANCEL);
+                        return Poll::Ready(Err(status));
+                    }
+                    None => self.end(),
+                },
+            };
+            if sent == Sent::Last {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Whether the peer has room for more, once that is known.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        while self.stream.capacity() == 0 {
+            match ready!(self.stream.poll_capacity(cx)) {
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Poll::Ready(false),
+            }
+        }
+        Poll::Ready(true)
+    }
+
+    /// Asks for room for `data`; one byte, so that what waits claims nothing. h2 claims the rest when it is sent.
+    fn offer(&mut self, data: Bytes) -> Sent {
+        if data.is_empty() {
+            return self.send(data);
+        }
+        self.stream.reserve_capacity(1);
+        self.waiting = Some(data);
+        Sent::More
+    }
+
+    fn send(&mut self, data: Bytes) -> Sent {
+        let last = self.body.is_end_stream();
+        self.sent(data, last)
+    }
+
+    fn end(&mut self) -> Sent {
+        self.sent(Bytes::new(), true)
+    }
+
+    fn sent(&mut self, data: Bytes, last: bool) -> Sent {
+        match self.stream.send_data(data, last) {
+            Ok(()) if !last => Sent::More,
+            // The stream has been closed under us.
+            Ok(()) | Err(_) => Sent::Last,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    More,
+    Last,
+}
+
+/// A pump whose call has its headers already.
+struct Detached {
+    pump: Box<Pump>,
+    call: oneshot::Receiver<Infallible>,
+}
+
+impl Future for Detached {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if Pin::new(&mut self.call).poll(cx).is_ready() {
+            self.pump.stream.send_reset(Reason::CANCEL);
+            return Poll::Ready(());
+        }
+        self.pump.poll(cx).map(drop)
+    }
+}

@@ -1,0 +1,201 @@
+//! The place of one connection: empty, being filled, or holding an open one.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU32},
+    time::Duration,
+};
+
+use arc_swap::{ArcSwapOption, Guard};
+use futures_util::{
+    FutureExt,
+    future::{Shared, WeakShared},
+};
+use tokio::time::Instant;
+use tower_micro_call::{BoxFuture, Error};
+use tower_micro_registry::Node;
+
+use super::{
+    super::State,
+    H2, backoff,
+    failure::{self, Failure},
+    link::Link,
+    open::open,
+    origin::Origin,
+};
+
+/// A dial that several calls wait for. It ends when none of them does any more.
+pub(super) type Dialling = Shared<BoxFuture<Dialled>>;
+type Dialled = Result<Arc<Link>, Arc<Failure>>;
+
+pub(super) struct Slot {
+    connect: H2,
+    node: Node,
+    origin: Origin,
+    timeout: Duration,
+    link: ArcSwapOption<Link>,
+    dials: Mutex<Dials>,
+    /// How often the peer has said that it is pinged too often.
+    doublings: Arc<AtomicU32>,
+}
+
+#[derive(Default)]
+struct Dials {
+    current: Option<WeakShared<BoxFuture<Dialled>>>,
+    /// One after the other, without an open connection in between.
+    failures: u32,
+    last: Option<(Arc<Failure>, Instant)>,
+}
+
+impl Slot {
+    pub(super) fn new(connect: H2, node: Node, origin: Origin, timeout: Duration) -> Self {
+        Self {
+            connect,
+            node,
+            origin,
+            timeout,
+            link: ArcSwapOption::empty(),
+            dials: Mutex::default(),
+            doublings: Arc::default(),
+        }
+    }
+
+    pub(super) const fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The connection, if it takes requests as far as is known.
+    pub(super) fn link(&self) -> Option<OpenLink> {
+        let link = self.link.load();
+        let is_open = link.as_ref().is_some_and(|link| link.room().is_some());
+        is_open.then_some(OpenLink(link))
+    }
+
+    pub(super) fn state(&self) -> State {
+        if let Some(streams) = self.link.load().as_ref().and_then(|link| link.room()) {
+            return State::Open { streams };
+        }
+        let dials = self.dials();
+        if dials.under_way().is_some() || dials.not_yet().is_some() {
+            return State::Waiting;
+        }
+        State::Closed
+    }
+
+    /// Waits until there is a connection.
+    pub(super) async fn opened(self: Arc<Self>) -> Result<(), Error> {
+        if self.link().is_some() {
+            return Ok(());
+        }
+        let opened = self.dial()?.await;
+        opened
+            .map(drop)
+            .map_err(|failure| failure::failed(&failure))
+    }
+
+    /// The dial under way, or the next one.
+    pub(super) fn dial(self: &Arc<Self>) -> Result<Dialling, Error> {
+        let mut dials = self.dials();
+        if let Some(dialling) = dials.under_way() {
+            return Ok(dialling);
+        }
+        if let Some(link) = self.link() {
+            // It has been opened since the caller looked.
+            let link: BoxFuture<Dialled> = Box::pin(std::future::ready(Ok(link.get())));
+            return Ok(link.shared());
+        }
+        if let Some(failure) = dials.not_yet() {
+            return Err(failure::not_yet(failure));
+        }
+        let dialling: BoxFuture<Dialled> = Box::pin(Arc::clone(self).dialled());
+        let dialling = dialling.shared();
+        dials.current = dialling.downgrade();
+        Ok(dialling)
+    }
+
+    async fn dialled(self: Arc<Self>) -> Dialled {
+        let mut begun = Begun {
+            slot: &self,
+            at: Some(Instant::now()),
+        };
+        let end = open(&self.connect, &self.node, self.timeout, &self.doublings).await;
+        begun.at = None;
+        match end {
+            Ok(link) => {
+                self.link.store(Some(Arc::clone(&link)));
+                *self.dials() = Dials::default();
+                Ok(link)
+            }
+            Err(failure) => Err(self.failed(failure)),
+        }
+    }
+
+    fn failed(&self, failure: Failure) -> Arc<Failure> {
+        let failure = Arc::new(failure);
+        let mut dials = self.dials();
+        dials.current = None;
+        dials.failures = dials.failures.saturating_add(1);
+        let next = Instant::now() + backoff::after(dials.failures);
+        dials.last = Some((Arc::clone(&failure), next));
+        failure
+    }
+
+    fn dials(&self) -> MutexGuard<'_, Dials> {
+        self.dials.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Dials {
+    fn under_way(&self) -> Option<Dialling> {
+        let dialling = self.current.as_ref().and_then(WeakShared::upgrade);
+        dialling.filter(|dialling| dialling.peek().is_none())
+    }
+
+    /// Why the last dial failed, if it is too early for the next one.
+    fn not_yet(&self) -> Option<&Arc<Failure>> {
+        let (failure, next) = self.last.as_ref()?;
+        (Instant::now() < *next).then_some(failure)
+    }
+}
+
+/// A connection that was open a moment ago.
+pub(super) struct OpenLink(Guard<Option<Arc<Link>>>);
+
+impl OpenLink {
+    fn get(&self) -> Arc<Link> {
+        self.0.clone().expect("it is there, or this were not made")
+    }
+}
+
+impl std::ops::Deref for OpenLink {
+    type Target = Link;
+
+    fn deref(&self) -> &Link {
+        self.0.as_ref().expect("it is there, or this were not made")
+    }
+}
+
+/// A dial that has begun. If all who waited for it go away after a while, it has failed as well.
+struct Begun<'a> {
+    slot: &'a Slot,
+    at: Option<Instant>,
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        let Some(at) = self.at else { return };
+        let waited = at.elapsed();
+        if waited > backoff::PATIENCE {
+            self.slot.failed(Failure::Abandoned(waited));
+        }
+    }
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot")
+            .field("node", &self.node.address)
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}

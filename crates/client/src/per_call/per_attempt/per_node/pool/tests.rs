@@ -1,0 +1,257 @@
+use std::{
+    future::{Ready, ready},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{Request, Response};
+use tokio::sync::Notify;
+use tower_micro_call::{Body, BoxFuture, Error, ResponseBody};
+use tower_micro_registry::Node;
+use tower_micro_selector::Candidate;
+use tower_service::Service;
+
+use super::{Lent, Pool, Wanted};
+use crate::{
+    PoolOptions,
+    per_call::per_attempt::per_node::connect::{Connect, State},
+};
+
+/// Connections that are numbers, and open when they are told to.
+#[derive(Debug, Default)]
+struct Numbers {
+    opened: AtomicU32,
+    refuses: AtomicBool,
+    /// The rest are open from the start.
+    opens_later: AtomicBool,
+    closed: Mutex<Vec<u32>>,
+    may_open: Arc<Notify>,
+}
+
+#[derive(Clone, Debug)]
+struct Number(u32, Arc<AtomicBool>);
+
+impl Connect for Numbers {
+    type Connection = Number;
+
+    fn connect(&self, _: &Candidate, _: Option<Duration>) -> Result<Number, Error> {
+        if self.refuses.load(SeqCst) {
+            return Err(Error::transport("no"));
+        }
+        let number = self.opened.fetch_add(1, SeqCst) + 1;
+        let waits = number > 1 && self.opens_later.load(SeqCst);
+        Ok(Number(number, Arc::new(AtomicBool::new(!waits))))
+    }
+
+    fn state(&self, connection: &Number) -> State {
+        if self.closed.lock().unwrap().contains(&connection.0) {
+            return State::Closed;
+        }
+        if connection.1.load(SeqCst) {
+            return State::Open { streams: 3 };
+        }
+        State::Waiting
+    }
+
+    fn open(&self, connection: &Number) -> Option<BoxFuture<()>> {
+        if !self.opens_later.load(SeqCst) {
+            return None;
+        }
+        let (open, may_open) = (Arc::clone(&connection.1), Arc::clone(&self.may_open));
+        Some(Box::pin(async move {
+            may_open.notified().await;
+            open.store(true, SeqCst);
+        }))
+    }
+}
+
+impl Service<Request<Body>> for Number {
+    type Response = Response<ResponseBody>;
+    type Error = Error;
+    type Future = Ready<Result<Response<ResponseBody>, Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
+        ready(Ok(Response::new(ResponseBody::empty())))
+    }
+}
+
+struct Scene {
+    pool: Pool<Numbers>,
+    connect: Numbers,
+    options: PoolOptions,
+    node: Arc<Candidate>,
+}
+
+impl Scene {
+    fn new(options: PoolOptions) -> Self {
+        Self {
+            pool: Pool::default(),
+            connect: Numbers::default(),
+            options,
+            node: Candidate::new(Node::new("a", "a:1")),
+        }
+    }
+
+    fn try_lend(&self) -> Result<Lent<Number>, Error> {
+        let wanted = Wanted {
+            connect: &self.connect,
+            node: &self.node,
+            timeout: None,
+            options: &self.options,
+        };
+        self.pool.add(&self.node).lend(&wanted)
+    }
+
+    fn lend(&self) -> Lent<Number> {
+        self.try_lend().unwrap()
+    }
+
+    /// Begins so many calls, and says on which connections.
+    fn lend_many(&self, count: usize) -> (Vec<Lent<Number>>, Vec<u32>) {
+        let lent: Vec<_> = (0..count).map(|_| self.lend()).collect();
+        let numbers = lent.iter().map(|lent| lent.handle().0).collect();
+        (lent, numbers)
+    }
+
+    fn sweep(&self) {
+        self.pool.sweep(&self.connect, &self.options);
+    }
+
+    fn connections(&self) -> usize {
+        self.pool.nodes().get("a:1").map_or(0, |node| node.len())
+    }
+}
+
+fn options() -> PoolOptions {
+    PoolOptions {
+        size: 2,
+        max_streams: 2,
+        max_idle: 2,
+        ttl: None,
+    }
+}
+
+#[tokio::test]
+async fn calls_share_a_connection_until_it_is_full() {
+    let scene = Scene::new(options());
+    assert_eq!(scene.lend_many(3).1, [1, 1, 2]);
+}
+
+#[tokio::test]
+async fn past_its_size_the_pool_gives_the_least_busy_one() {
+    let scene = Scene::new(options());
+    let (mut lent, numbers) = scene.lend_many(5);
+    assert_eq!((scene.connect.opened.load(SeqCst), numbers[4]), (2, 1));
+    lent.remove(4);
+    lent.remove(0);
+    assert_eq!(scene.lend().handle().0, 1);
+}
+
+#[tokio::test]
+async fn a_node_that_allows_fewer_streams_gets_another_connection_sooner() {
+    let mut options = options();
+    options.max_streams = 100;
+    assert_eq!(Scene::new(options).lend_many(4).1, [1, 1, 1, 2]);
+}
+
+#[tokio::test]
+async fn a_call_does_not_wait_for_a_connection_that_is_opened_beside_its_own() {
+    let scene = Scene::new(options());
+    scene.connect.opens_later.store(true, SeqCst);
+    let (_lent, numbers) = scene.lend_many(5);
+    assert_eq!((numbers, scene.connections()), (vec![1; 5], 2));
+    scene.connect.may_open.notify_one();
+    tokio::task::yield_now().await;
+    assert_eq!(scene.lend().handle().0, 2);
+}
+
+#[tokio::test]
+async fn only_one_connection_at_a_time_is_being_opened() {
+    let mut options = options();
+    options.size = 4;
+    let scene = Scene::new(options);
+    scene.connect.opens_later.store(true, SeqCst);
+    let _lent = scene.lend_many(20);
+    assert_eq!(scene.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_connection_that_has_ended_is_used_when_no_other_is_open() {
+    let scene = Scene::new(options());
+    let _lent = scene.lend_many(3);
+    scene.connect.closed.lock().unwrap().push(1);
+    assert_eq!(scene.lend_many(2).1, [2, 2]);
+    scene.connect.closed.lock().unwrap().push(2);
+    assert_eq!(scene.lend().handle().0, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_connection_takes_no_new_call() {
+    let mut options = options();
+    options.ttl = Some(Duration::from_secs(60));
+    let scene = Scene::new(options);
+    let early = scene.lend();
+    tokio::time::advance(Duration::from_secs(61)).await;
+    assert_eq!((early.handle().0, scene.lend().handle().0), (1, 2));
+}
+
+#[tokio::test]
+async fn connections_that_carry_no_call_are_closed_but_for_those_that_may_idle() {
+    let mut scene = Scene::new(options());
+    drop(scene.lend_many(3));
+    scene.sweep();
+    scene.sweep();
+    assert_eq!(scene.connections(), 2);
+    scene.options.max_idle = 1;
+    drop(scene.lend());
+    scene.sweep();
+    assert_eq!(
+        scene.connections(),
+        2,
+        "one has just been used, and one may idle"
+    );
+    scene.sweep();
+    assert_eq!(scene.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_smaller_size_is_kept_to_and_the_calls_that_are_there_go_on() {
+    let mut scene = Scene::new(options());
+    let (lent, numbers) = scene.lend_many(3);
+    scene.options.size = 1;
+    scene.sweep();
+    assert_eq!((scene.connections(), numbers[2]), (1, 2));
+    assert_eq!(lent[2].handle().0, 2, "it lives as long as its call");
+    assert_eq!(scene.lend().handle().0, 1);
+}
+
+#[tokio::test]
+async fn a_node_that_is_not_listed_any_more_is_forgotten_when_its_calls_have_ended() {
+    let mut scene = Scene::new(options());
+    let lent = scene.lend();
+    let other = Candidate::new(Node::new("b", "b:1"));
+    scene.node = other;
+    scene.sweep();
+    scene.sweep();
+    assert_eq!(scene.connections(), 1);
+    drop(lent);
+    scene.sweep();
+    assert!(!scene.pool.nodes().contains_key("a:1"));
+}
+
+#[tokio::test]
+async fn a_connection_that_cannot_be_made_leaves_nothing() {
+    let scene = Scene::new(options());
+    scene.connect.refuses.store(true, SeqCst);
+    assert!(scene.try_lend().is_err());
+    scene.connect.refuses.store(false, SeqCst);
+    assert_eq!(scene.lend().handle().0, 1);
+}
