@@ -1,7 +1,7 @@
 //! What each way to fail on the wire is called, and whether it is done once more.
 //!
-//! This is the table of `tower_micro_call`'s `error/cause.rs`, measured: a peer writes frames by hand, and all of tonic, hyper and h2
-//! stand between it and the call. A row that fails after an update of one of them tells what has changed its meaning.
+//! This is the table of `tower_micro_call`'s `error/cause.rs`, measured: a peer writes frames by hand, and all that stands between it
+//! and the call is real: a connection of our own, and tonic's. A row that fails after an update of one of them tells what has changed its meaning.
 
 mod measure;
 mod once;
@@ -12,19 +12,37 @@ use tower_micro_testkit::closed_port;
 
 use self::{
     measure::{Measured, Row},
-    rows::{refused, with_half_an_answer, without_a_connection, without_an_answer, wrappers},
+    rows::{
+        Over, ours, refused, tonics, with_half_an_answer, without_a_connection_of_ours,
+        without_a_connection_of_tonics, without_an_answer, wrappers,
+    },
 };
 
 #[tokio::test]
 async fn every_cause_has_its_code_its_disposition_and_its_number_of_attempts() {
     // A real port needs a real clock.
     let closed = closed_port().await.unwrap();
-    let mut table = measured([refused(closed)]).await;
+    check(measured([refused(closed)]).await);
     tokio::time::pause();
-    table.extend(measured(without_a_connection()).await);
-    table.extend(measured(without_an_answer()).await);
-    table.extend(measured(with_half_an_answer()).await);
-    table.extend(measured(wrappers()).await);
+    check(measured(without_a_connection_of_ours()).await);
+    check(sent(ours).await);
+    check(measured(wrappers()).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_has_every_cause_over_tonics_channels() {
+    check(measured(without_a_connection_of_tonics()).await);
+    check(sent(tonics).await);
+}
+
+/// What befalls requests that were sent.
+async fn sent(over: Over) -> Vec<(Row, Measured)> {
+    let mut table = measured(without_an_answer(over)).await;
+    table.extend(measured(with_half_an_answer(over)).await);
+    table
+}
+
+fn check(table: Vec<(Row, Measured)>) {
     print(&table);
     let wrong = table.iter().filter(|(row, got)| row.expected != *got);
     let wrong: Vec<_> = wrong.map(|(row, _)| row.expected.line(row.case)).collect();

@@ -28,5 +28,7 @@ mod selection;
 mod shedding;
 mod streams;
 mod support;
+mod tls;
+mod transport;
 mod waiting;
 mod wrapping;

@@ -56,6 +56,8 @@ const UNCONNECTED: Sent = ([3, 0], [3, 0]);
 /// With growing pauses, until the deadline.
 const UNTIL_THE_END: Sent = ([11, 0], [11, 0]);
 const WAITING: Sent = ([1, 0], [3, 0]);
+/// The first attempt waits; for the others another connection has been opened.
+const WAITING_BESIDE: Sent = ([1, 0], [3, 2]);
 const SENT_AND_WAITING: Sent = ([1, 1], [3, 3]);
 /// The first attempt is not seen, the second one is.
 const ELSEWHERE: Sent = ([2, 1], [2, 1]);
@@ -82,11 +84,24 @@ fn row(
     }
 }
 
-/// A row of a call to a peer.
-fn peer(case: &'static str, method: Method, end: End, sent: Sent, peer: fn() -> Peer) -> Row {
-    row(case, end, sent, move |options| {
-        Scene::with_peer(peer(), method, options)
-    })
+/// Whose connections a peer is called with: [`ours`] or [`tonics`].
+pub(super) type Over = fn(Peer) -> Peer;
+
+pub(super) const fn ours(peer: Peer) -> Peer {
+    peer
+}
+
+pub(super) fn tonics(peer: Peer) -> Peer {
+    peer.over_tonic()
+}
+
+/// Makes rows of calls to a peer.
+fn rows(over: Over) -> impl Fn(&'static str, Method, End, Sent, fn() -> Peer) -> Row {
+    move |case, method, end, sent, peer| {
+        row(case, end, sent, move |options| {
+            Scene::with_peer(over(peer()), method, options)
+        })
+    }
 }
 
 /// A peer that does `steps` once a request has come, on each connection.
@@ -116,11 +131,7 @@ fn message_then(step: Step) -> Peer {
 
 /// Sends no PING's answer to a client that wants one soon.
 fn deaf(steps: impl IntoIterator<Item = Step>) -> Peer {
-    then(steps).endpoint(|endpoint| {
-        endpoint
-            .http2_keep_alive_interval(Duration::from_millis(900))
-            .keep_alive_timeout(Duration::from_millis(100))
-    })
+    then(steps).keepalive(Duration::from_millis(900), Duration::from_millis(100))
 }
 
 const fn goaway(last: u32, reason: u32) -> Step {
@@ -140,35 +151,73 @@ pub(super) fn refused(closed: String) -> Row {
     )
 }
 
+fn http1() -> Peer {
+    Peer::script([Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec())])
+}
+
+/// The connector does not come back, to a client that gives it a second.
+fn never_ends(over: Over) -> Row {
+    row(
+        "the connector never ends",
+        UNREACHABLE,
+        UNCONNECTED,
+        move |options| {
+            let options = options.connect_timeout(Duration::from_secs(1));
+            Scene::with_peer(over(Peer::script([Drop])), Unary, options)
+        },
+    )
+}
+
+/// The second call on a connection that allows one.
+fn only_stream(over: Over, sent: Sent) -> Row {
+    row("the only stream is taken", OVERDUE, sent, move |options| {
+        let peer = Peer::script([MaxStreams(1), AwaitRequest]);
+        Scene::with_peer(over(peer), Unary, options).behind(1)
+    })
+}
+
+/// A connection of ours is open when SETTINGS have come that allow a stream.
 #[rustfmt::skip] // A row is a line.
-pub(super) fn without_a_connection() -> Vec<Row> {
-    let http1 = || Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec());
+pub(super) fn without_a_connection_of_ours() -> Vec<Row> {
+    let peer = rows(ours);
+    vec![
+        peer("the connector refuses", Unary, UNREACHABLE, UNCONNECTED, || Peer::script([Refuse])),
+        peer("closed before SETTINGS", Unary, UNREACHABLE, UNCONNECTED, || Peer::script([Close])),
+        peer("broken before SETTINGS", Unary, UNREACHABLE, UNCONNECTED, || Peer::script([Break])),
+        peer("speaks HTTP/1.1", Unary, UNREACHABLE, UNCONNECTED, http1),
+        peer("says nothing at all", Unary, UNREACHABLE, WAITING, || Peer::script([])),
+        peer("no stream may be opened", Unary, UNREACHABLE, WAITING, || Peer::script([MaxStreams(0)])),
+        never_ends(ours),
+        only_stream(ours, WAITING_BESIDE),
+    ]
+}
+
+/// tonic calls a peer connected that has not spoken.
+#[rustfmt::skip] // A row is a line.
+pub(super) fn without_a_connection_of_tonics() -> Vec<Row> {
+    let peer = rows(tonics);
     vec![
         peer("the connector refuses", Unary, UNREACHABLE, UNCONNECTED, || Peer::script([Refuse])),
         peer("closed before SETTINGS", Unary, UNSEEN, UNTIL_THE_END, || Peer::script([Close])),
         peer("broken before SETTINGS", Unary, UNSEEN, UNTIL_THE_END, || Peer::script([Break])),
-        row("speaks HTTP/1.1", UNSEEN, UNTIL_THE_END, move |options| {
-            Scene::with_peer(Peer::script([http1()]), Unary, options)
-        }),
-        row("the connector never ends", UNREACHABLE, UNCONNECTED, |options| {
-            let options = options.connect_timeout(Duration::from_secs(1));
-            Scene::with_peer(Peer::script([Drop]), Unary, options)
-        }),
+        peer("speaks HTTP/1.1", Unary, UNSEEN, UNTIL_THE_END, http1),
         peer("says nothing at all", Unary, OVERDUE, SENT_AND_WAITING, || Peer::script([])),
+        peer("no stream may be opened", Unary, OVERDUE, WAITING, || Peer::script([MaxStreams(0)])),
+        peer("tonic's own time-out", Unary, TIMED_OUT, IF_IDEMPOTENT, || {
+            then([]).endpoint(|endpoint| endpoint.timeout(Duration::from_millis(9)))
+        }),
+        never_ends(tonics),
+        only_stream(tonics, WAITING),
         row("waits behind others, then closed", UNSEEN, ELSEWHERE, |options| {
             let peer = Peer::script([MaxStreams(1), AwaitRequest, MOMENT, Close]);
-            Scene::with_peer(peer.then([Settings, Serve]), Unary, options).behind(2)
-        }),
-        peer("no stream may be opened", Unary, OVERDUE, WAITING, || Peer::script([MaxStreams(0)])),
-        row("the only stream is taken", OVERDUE, WAITING, |options| {
-            let peer = Peer::script([MaxStreams(1), AwaitRequest]);
-            Scene::with_peer(peer, Unary, options).behind(1)
+            Scene::with_peer(tonics(peer.then([Settings, Serve])), Unary, options).behind(2)
         }),
     ]
 }
 
 #[rustfmt::skip] // A row is a line.
-pub(super) fn without_an_answer() -> Vec<Row> {
+pub(super) fn without_an_answer(over: Over) -> Vec<Row> {
+    let peer = rows(over);
     vec![
         peer("GOAWAY above our stream", Unary, UNPROCESSED, ONCE_MORE, || then([goaway(0, NO_ERROR)])),
         peer("GOAWAY above our stream, closed", Unary, UNPROCESSED, ONCE_MORE, || then([goaway(0, NO_ERROR), Close])),
@@ -186,14 +235,12 @@ pub(super) fn without_an_answer() -> Vec<Row> {
         peer("broken", Unary, LOST, IF_IDEMPOTENT, || then([Break])),
         peer("a frame that breaks the rules", Unary, reset(Internal), ONCE, || then([WindowUpdate { stream: 0, by: 0 }])),
         peer("keepalive unanswered", Unary, LOST, IF_IDEMPOTENT, || deaf([Silence])),
-        peer("tonic's own time-out", Unary, TIMED_OUT, IF_IDEMPOTENT, || {
-            then([]).endpoint(|endpoint| endpoint.timeout(Duration::from_millis(9)))
-        }),
     ]
 }
 
 #[rustfmt::skip] // A row is a line.
-pub(super) fn with_half_an_answer() -> Vec<Row> {
+pub(super) fn with_half_an_answer(over: Over) -> Vec<Row> {
+    let peer = rows(over);
     vec![
         peer("headers, RST NO_ERROR", Unary, TRUNCATED, ONCE, || headers_then(Reset(NO_ERROR))),
         peer("half a message, RST NO_ERROR", Unary, TRUNCATED, ONCE, || half_then(Reset(NO_ERROR))),
@@ -212,14 +259,14 @@ pub(super) fn with_half_an_answer() -> Vec<Row> {
         peer("half a message, broken; known unary", Known, LOST, IF_IDEMPOTENT, || half_then(Break)),
         peer("a message, broken; stream", Stream, LOST, ONCE, || message_then(Break)),
         peer("a message, keepalive unanswered; stream", Stream, LOST, ONCE, || deaf([Step::answer(), Step::greeting(), Silence])),
-        larger_than_allowed(),
+        larger_than_allowed(over),
     ]
 }
 
 /// What tonic's decoder says is not read as a cause: it stands outside of all layers.
-fn larger_than_allowed() -> Row {
+fn larger_than_allowed(over: Over) -> Row {
     let answer = || then([Step::answer(), Step::message(&[0; 5 << 20])]);
-    let mut row = peer("5 MiB where 4 MiB are allowed", Unary, LOST, ONCE, answer);
+    let mut row = rows(over)("5 MiB where 4 MiB are allowed", Unary, LOST, ONCE, answer);
     row.expected.ending = Ending {
         code: OutOfRange,
         cause: None,

@@ -82,7 +82,7 @@ impl Preset {
                 size: 4,
                 ttl: None,
                 max_streams: 100,
-                max_idle: 4,
+                max_idle: 1,
             },
             Self::GoMicroV2 | Self::GoMicroV4 => PoolOptions {
                 size: 100,

@@ -1,8 +1,8 @@
 //! A node that says to an HTTP/2 client, byte for byte, what a script tells it to.
 //!
 //! The `h2` crate refuses to send what is illegal, so frames are written by hand here. A [`Peer`] is a [`Connect`] over a pipe in
-//! memory; the client's side of it is tonic's own channel, so that all of tonic, hyper and h2 between a call and the wire is the real
-//! thing, and time may be paused. Dial k gets script k; the last script is for all dials after it.
+//! memory; the client's side of it is a connection of our own, or tonic's channel if the test says so, so that all between a call and the
+//! wire is the real thing, and time may be paused. Dial k gets script k; the last script is for all dials after it.
 //!
 //! A script that has come to its end leaves the connection open: SETTINGS and PINGs are answered, requests are not. Steps about a
 //! stream mean the one awaited last. DATA of a [`Step`] waits for the windows that the client gives; a raw [`Step::Frame`] does not.
@@ -41,11 +41,16 @@ mod wire;
 use std::{fmt, io, sync::Arc, time::Duration};
 
 use http::Uri;
+use hyper_util::rt::TokioIo;
 use tokio::sync::watch;
 use tonic::transport::Endpoint;
 use tower::service_fn;
-use tower_micro_call::Error;
-use tower_micro_client::Connect;
+use tower_micro_call::{BoxFuture, Error};
+use tower_micro_client::{
+    Connect,
+    connect::{H2, Keepalive, State},
+};
+use tower_micro_registry::Node;
 use tower_micro_selector::Candidate;
 
 use self::pipe::Pipe;
@@ -53,11 +58,19 @@ pub use self::{connection::PeerConnection, frame::reason, step::Step};
 
 type Template = dyn Fn(Endpoint) -> Endpoint + Send + Sync;
 
+/// Whose connections a peer is called with.
+#[derive(Clone)]
+enum Over {
+    H2(H2),
+    Tonic(Option<Arc<Template>>),
+}
+
 /// A node that is a script. Clones share what it has seen. See the [module docs](self) for an example.
 #[derive(Clone)]
 pub struct Peer {
     scripts: Vec<Arc<[Step]>>,
-    template: Option<Arc<Template>>,
+    over: Over,
+    keepalive: Option<Keepalive>,
     seen: Arc<watch::Sender<Seen>>,
 }
 
@@ -80,7 +93,8 @@ impl Peer {
     pub fn script(steps: impl IntoIterator<Item = Step>) -> Self {
         Self {
             scripts: vec![steps.into_iter().collect()],
-            template: None,
+            over: Over::H2(H2::new()),
+            keepalive: None,
             seen: Arc::default(),
         }
     }
@@ -92,13 +106,33 @@ impl Peer {
         self
     }
 
-    /// Changes the client's [`Endpoint`]: keepalive, windows, limits.
+    /// Is called with tonic's channels instead of our own connections.
+    #[must_use]
+    pub fn over_tonic(mut self) -> Self {
+        if matches!(self.over, Over::H2(_)) {
+            self.over = Over::Tonic(None);
+        }
+        self
+    }
+
+    /// The same, with changes to the client's [`Endpoint`]: keepalive, windows, limits.
     #[must_use]
     pub fn endpoint(
         mut self,
         template: impl Fn(Endpoint) -> Endpoint + Send + Sync + 'static,
     ) -> Self {
-        self.template = Some(Arc::new(template));
+        self.over = Over::Tonic(Some(Arc::new(template)));
+        self
+    }
+
+    /// Asks for an answer to a ping so often, within so much time.
+    #[must_use]
+    pub fn keepalive(mut self, interval: Duration, timeout: Duration) -> Self {
+        self.keepalive = Some(Keepalive {
+            interval,
+            timeout,
+            while_idle: true,
+        });
         self
     }
 
@@ -137,16 +171,43 @@ impl Peer {
         Arc::clone(&self.scripts[dial.min(last)])
     }
 
-    fn endpoint_within(&self, timeout: Option<Duration>) -> Endpoint {
+    fn channel(
+        &self,
+        template: Option<&Arc<Template>>,
+        timeout: Option<Duration>,
+    ) -> PeerConnection {
         let endpoint = Endpoint::from_static("http://peer.test");
         let endpoint = match timeout {
             Some(timeout) => endpoint.connect_timeout(timeout),
             None => endpoint,
         };
-        match &self.template {
+        let endpoint = match self.keepalive {
+            Some(keepalive) => endpoint
+                .http2_keep_alive_interval(keepalive.interval)
+                .keep_alive_timeout(keepalive.timeout)
+                .keep_alive_while_idle(keepalive.while_idle),
+            None => endpoint,
+        };
+        let endpoint = match template {
             Some(template) => template(endpoint),
             None => endpoint,
-        }
+        };
+        let peer = self.clone();
+        let connector = service_fn(move |_: Uri| {
+            let dialling = peer.clone().dial();
+            async { Ok::<_, io::Error>(TokioIo::new(dialling.await?)) }
+        });
+        PeerConnection::Tonic(endpoint.connect_with_connector_lazy(connector))
+    }
+
+    /// Our own connections to it.
+    fn dialled_by(&self, h2: &H2) -> H2 {
+        let peer = self.clone();
+        let h2 = match self.keepalive {
+            Some(keepalive) => h2.clone().keepalive(keepalive),
+            None => h2.clone(),
+        };
+        h2.dial(move |_: &Node| peer.clone().dial())
     }
 }
 
@@ -162,12 +223,33 @@ impl fmt::Debug for Peer {
 impl Connect for Peer {
     type Connection = PeerConnection;
 
-    fn connect(&self, _: &Candidate, timeout: Option<Duration>) -> Result<PeerConnection, Error> {
-        let peer = self.clone();
-        let connector = service_fn(move |_: Uri| peer.clone().dial());
-        let endpoint = self.endpoint_within(timeout);
-        Ok(PeerConnection::new(
-            endpoint.connect_with_connector_lazy(connector),
-        ))
+    fn connect(
+        &self,
+        node: &Candidate,
+        timeout: Option<Duration>,
+    ) -> Result<PeerConnection, Error> {
+        match &self.over {
+            Over::H2(h2) => {
+                let connection = self.dialled_by(h2).connect(node, timeout)?;
+                Ok(PeerConnection::H2(connection))
+            }
+            Over::Tonic(template) => Ok(self.channel(template.as_ref(), timeout)),
+        }
+    }
+
+    fn state(&self, connection: &PeerConnection) -> State {
+        match (&self.over, connection) {
+            (Over::H2(h2), PeerConnection::H2(connection)) => h2.state(connection),
+            _ => State::Open {
+                streams: usize::MAX,
+            },
+        }
+    }
+
+    fn open(&self, connection: &PeerConnection) -> Option<BoxFuture<()>> {
+        match (&self.over, connection) {
+            (Over::H2(h2), PeerConnection::H2(connection)) => h2.open(connection),
+            _ => None,
+        }
     }
 }

@@ -11,6 +11,7 @@ mod mortal;
 mod probe;
 mod scripted;
 mod server;
+pub mod tls;
 
 pub use chat::{Chat, Manner, Seen, Speech};
 pub use go_micro::{Echo, GoMicroGreeter};

@@ -22,6 +22,8 @@ pub(crate) struct Mortal {
 }
 
 pub(crate) fn mortal(socket: TcpStream, mut alive: watch::Receiver<bool>) -> Mortal {
+    // As tonic's own listener has it. A socket that cannot be told so has broken already.
+    let _ = socket.set_nodelay(true);
     let death = Box::pin(async move {
         // The sender gone is as good as dead.
         let _ = alive.wait_for(|alive| !alive).await;

@@ -1,4 +1,4 @@
-//! A connection in memory, whose one end is what hyper reads and writes.
+//! A connection in memory, whose one end is the client's.
 
 use std::{
     io,
@@ -10,13 +10,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 
 /// What fits between the two ends.
 const SIZE: usize = 64 * 1024;
-/// What is read at once.
-const CHUNK: usize = 8 * 1024;
 
 /// The client's end.
 #[derive(Debug)]
@@ -53,25 +50,22 @@ impl Pipe {
     }
 }
 
-impl Read for Pipe {
+impl AsyncRead for Pipe {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        mut buffer: ReadBufCursor<'_>,
+        buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut bytes = [0; CHUNK];
-        let room = buffer.remaining().min(CHUNK);
-        let mut chunk = ReadBuf::new(&mut bytes[..room]);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut chunk))?;
-        if chunk.filled().is_empty() {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        if buffer.filled().len() == before {
             return Poll::Ready(self.check());
         }
-        buffer.put_slice(chunk.filled());
         Poll::Ready(Ok(()))
     }
 }
 
-impl Write for Pipe {
+impl AsyncWrite for Pipe {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -2,7 +2,6 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -12,23 +11,24 @@ use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame};
 use tower_micro_call::Error;
 
-use super::link::LinkState;
+use super::link::Ticket;
 
 /// The body of an answer. Dropped before its end, it resets the stream.
 pub(super) struct Answer {
     stream: RecvStream,
     data_done: bool,
-    link: Arc<LinkState>,
+    /// None when the stream has ended.
+    ticket: Option<Ticket>,
 }
 
 type Polled = Poll<Option<Result<Frame<Bytes>, Error>>>;
 
 impl Answer {
-    pub(super) const fn new(stream: RecvStream, link: Arc<LinkState>) -> Self {
+    pub(super) const fn new(stream: RecvStream, ticket: Ticket) -> Self {
         Self {
             stream,
             data_done: false,
-            link,
+            ticket: Some(ticket),
         }
     }
 
@@ -36,14 +36,18 @@ impl Answer {
         let trailers = ready!(self.stream.poll_trailers(cx));
         let frame = trailers.map(|trailers: Option<HeaderMap>| trailers.map(Frame::trailers));
         Poll::Ready(match frame {
-            Ok(frame) => frame.map(Ok),
+            Ok(frame) => {
+                self.ticket = None;
+                frame.map(Ok)
+            }
             Err(error) => self.broken(error),
         })
     }
 
     /// NO_ERROR stops a stream and does not break it (RFC 9113 §8.1); whether enough has come by then is for the reader to see.
-    fn broken(&self, error: h2::Error) -> Option<Result<Frame<Bytes>, Error>> {
-        (error.reason() != Some(Reason::NO_ERROR)).then(|| Err(self.link.told(error)))
+    fn broken(&mut self, error: h2::Error) -> Option<Result<Frame<Bytes>, Error>> {
+        let ticket = self.ticket.take()?;
+        (error.reason() != Some(Reason::NO_ERROR)).then(|| Err(ticket.told(error)))
     }
 }
 

@@ -3,7 +3,6 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, Waker, ready},
 };
 
@@ -14,14 +13,15 @@ use http_body::Body as HttpBody;
 use tonic::Status;
 use tower_micro_call::{Body, Disposition, Error, Kind, ResponseBody};
 
-use super::{answer::Answer, link::LinkState, pump::Pump};
+use super::{answer::Answer, link::Ticket, pump::Pump};
 
 /// A request under way. Dropped, it resets the stream.
 pub(super) struct Exchange {
     answer: client::ResponseFuture,
     /// What is still to be sent.
     pump: Option<Box<Pump>>,
-    link: Arc<LinkState>,
+    /// None once the answer has it.
+    ticket: Option<Ticket>,
 }
 
 impl Exchange {
@@ -30,10 +30,15 @@ impl Exchange {
         stream: SendStream<Bytes>,
         body: Body,
         is_sent: bool,
-        link: Arc<LinkState>,
+        ticket: Ticket,
     ) -> Self {
         let pump = if is_sent { None } else { rest(body, stream) };
-        Self { answer, pump, link }
+        let ticket = Some(ticket);
+        Self {
+            answer,
+            pump,
+            ticket,
+        }
     }
 
     pub(super) fn poll(
@@ -47,14 +52,13 @@ impl Exchange {
             self.pump = None;
         }
         let answer = ready!(Pin::new(&mut self.answer).poll(cx));
-        let answer = answer.map_err(|error| self.link.told(error))?;
-        Poll::Ready(Ok(self.answered(answer)))
+        let ticket = self.ticket.take().expect("polled after it was ready");
+        let answer = answer.map_err(|error| ticket.told(error))?;
+        Poll::Ready(Ok(self.answered(answer, ticket)))
     }
 
-    fn answered(&mut self, answer: Response<RecvStream>) -> Response<ResponseBody> {
-        let link = &self.link;
-        let mut response =
-            answer.map(|stream| ResponseBody::new(Answer::new(stream, Arc::clone(link))));
+    fn answered(&mut self, answer: Response<RecvStream>, ticket: Ticket) -> Response<ResponseBody> {
+        let mut response = answer.map(|stream| ResponseBody::new(Answer::new(stream, ticket)));
         if let Some(pump) = self.pump.take() {
             let tie = pump.detach();
             response.body_mut().on_end(Box::new(tie));

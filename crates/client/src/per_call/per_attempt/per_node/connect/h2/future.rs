@@ -13,7 +13,8 @@ use tower_micro_call::{Body, Disposition, Error, ResponseBody};
 
 use super::{
     exchange::Exchange,
-    link::Unsent,
+    failure::failed,
+    link::{Link, Start, Waiting},
     slot::{Dialling, Slot},
 };
 
@@ -26,68 +27,108 @@ pub struct ResponseFuture(Phase);
 enum Phase {
     Refused(Option<Error>),
     Connecting(Box<Connecting>),
+    /// The peer allows no more streams at the moment.
+    Queueing(Box<Queueing>),
     Exchanging(Exchange),
 }
 
+/// A request without a connection.
 struct Connecting {
-    slot: Arc<Slot>,
+    way: Way,
     dialling: Dialling,
     request: Option<Request<Body>>,
+}
+
+/// A request that waits for a stream.
+struct Queueing {
+    way: Way,
+    link: Arc<Link>,
+    waiting: Waiting,
+    request: Option<Request<Body>>,
+}
+
+/// Where a request is to go, and how often it has waited for a connection.
+#[derive(Clone)]
+struct Way {
+    slot: Arc<Slot>,
     dials: u8,
 }
 
 impl ResponseFuture {
     pub(super) fn new(slot: &Arc<Slot>, request: Request<Body>) -> Self {
+        let way = || Way {
+            slot: Arc::clone(slot),
+            dials: 0,
+        };
         let Some(link) = slot.link() else {
-            return Self(connecting(Arc::clone(slot), request, 1));
+            return Self(way().connect(request));
         };
         Self(match link.start(slot.origin(), request) {
-            Ok(started) => started.into(),
-            Err(unsent) => connecting(Arc::clone(slot), unsent.request, 1),
+            Start::Sent(exchange) => Phase::Exchanging(exchange),
+            other => way().go_on(&link.get(), other),
         })
     }
 }
 
-fn connecting(slot: Arc<Slot>, request: Request<Body>, dials: u8) -> Phase {
-    match slot.dial() {
-        Ok(dialling) => Phase::Connecting(Box::new(Connecting {
-            slot,
-            dialling,
-            request: Some(request),
-            dials,
-        })),
-        Err(error) => Phase::Refused(Some(error)),
+impl Way {
+    fn connect(mut self, request: Request<Body>) -> Phase {
+        self.dials += 1;
+        match self.slot.dial() {
+            Ok(dialling) => Phase::Connecting(Box::new(Connecting {
+                way: self,
+                dialling,
+                request: Some(request),
+            })),
+            Err(error) => Phase::Refused(Some(error)),
+        }
+    }
+
+    fn send(self, link: &Arc<Link>, request: Request<Body>) -> Phase {
+        let start = link.start(self.slot.origin(), request);
+        self.go_on(link, start)
+    }
+
+    fn go_on(self, link: &Arc<Link>, start: Start) -> Phase {
+        match start {
+            Start::Sent(exchange) => Phase::Exchanging(exchange),
+            Start::Refused(error) => Phase::Refused(Some(error)),
+            Start::Full(request) => Phase::Queueing(Box::new(Queueing {
+                way: self,
+                link: Arc::clone(link),
+                waiting: link.wait(),
+                request: Some(request),
+            })),
+            Start::Closed(request, _) if self.dials < MAX_DIALS => self.connect(request),
+            Start::Closed(_, cause) => {
+                let error = Error::transport(cause).with_disposition(Disposition::NeverSent);
+                Phase::Refused(Some(error))
+            }
+        }
     }
 }
 
 impl Connecting {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Phase> {
-        let link = match ready!(Pin::new(&mut self.dialling).poll(cx)) {
-            Ok(link) => link,
-            Err(failure) => {
-                return Poll::Ready(Phase::Refused(Some(super::failure::failed(&failure))));
-            }
-        };
+        let dialled = ready!(Pin::new(&mut self.dialling).poll(cx));
         let request = self.request.take().expect("kept until it is sent");
-        Poll::Ready(match link.start(self.slot.origin(), request) {
-            Ok(started) => started.into(),
-            Err(unsent) if self.dials < MAX_DIALS => {
-                connecting(Arc::clone(&self.slot), unsent.request, self.dials + 1)
-            }
-            Err(unsent) => Phase::Refused(Some(never_sent(*unsent))),
+        Poll::Ready(match dialled {
+            Ok(link) => self.way.clone().send(&link, request),
+            Err(failure) => Phase::Refused(Some(failed(&failure))),
         })
     }
 }
 
-fn never_sent(unsent: Unsent) -> Error {
-    Error::transport(unsent.cause).with_disposition(Disposition::NeverSent)
-}
-
-impl From<Result<Exchange, Error>> for Phase {
-    fn from(started: Result<Exchange, Error>) -> Self {
-        match started {
-            Ok(exchange) => Self::Exchanging(exchange),
-            Err(error) => Self::Refused(Some(error)),
+impl Queueing {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Phase> {
+        loop {
+            // Whoever frees a stream from here on wakes this.
+            let woken = self.waiting.poll(cx);
+            let request = self.request.take().expect("kept until it is sent");
+            match self.link.start(self.way.slot.origin(), request) {
+                Start::Full(request) => self.request = Some(request),
+                other => return Poll::Ready(self.way.clone().go_on(&self.link, other)),
+            }
+            ready!(woken);
         }
     }
 }
@@ -100,6 +141,7 @@ impl Future for ResponseFuture {
             self.0 = match &mut self.0 {
                 Phase::Exchanging(exchange) => return exchange.poll(cx),
                 Phase::Connecting(connecting) => ready!(connecting.poll(cx)),
+                Phase::Queueing(queueing) => ready!(queueing.poll(cx)),
                 Phase::Refused(error) => {
                     return Poll::Ready(Err(error.take().expect("polled after it was ready")));
                 }
@@ -113,6 +155,7 @@ impl fmt::Debug for ResponseFuture {
         let phase = match self.0 {
             Phase::Refused(_) => "refused",
             Phase::Connecting(_) => "connecting",
+            Phase::Queueing(_) => "queueing",
             Phase::Exchanging(_) => "exchanging",
         };
         write!(f, "ResponseFuture({phase})")

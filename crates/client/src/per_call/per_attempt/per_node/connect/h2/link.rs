@@ -1,16 +1,22 @@
 //! One open connection.
 
 use std::{
+    future::Future,
+    pin::Pin,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicUsize,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::Bytes;
 use h2::client::SendRequest;
 use http::Request;
+use tokio::sync::{Notify, futures::OwnedNotified};
 use tonic::Code;
 use tower_micro_call::{Body, Disposition, Error, Kind};
 
@@ -28,12 +34,21 @@ pub(super) struct Link {
 pub(super) struct LinkState {
     closed: AtomicBool,
     given_up: OnceLock<String>,
+    streams: AtomicUsize,
+    /// Calls that wait for a stream.
+    waiting: AtomicUsize,
+    freed: Arc<Notify>,
 }
 
-/// A request that was not sent.
-pub(super) struct Unsent {
-    pub(super) request: Request<Body>,
-    pub(super) cause: h2::Error,
+/// What becomes of a request that is given to a connection.
+pub(super) enum Start {
+    Sent(Exchange),
+    /// It cannot be sent on any connection, or the connection has ended while it was being sent.
+    Refused(Error),
+    /// The peer allows no more streams at the moment.
+    Full(Request<Body>),
+    /// The connection takes no more.
+    Closed(Request<Body>, h2::Error),
 }
 
 impl Link {
@@ -55,14 +70,8 @@ impl Link {
         (!closed).then_some(self.max_streams)
     }
 
-    /// Sends `request`, or hands it back if the connection takes no more.
-    ///
-    /// The `Err` of the inner result is a request that cannot be sent on any connection, or that came between two looks at this one.
-    pub(super) fn start(
-        &self,
-        origin: &Origin,
-        request: Request<Body>,
-    ) -> Result<Result<Exchange, Error>, Box<Unsent>> {
+    /// Sends `request`, or hands it back.
+    pub(super) fn start(&self, origin: &Origin, request: Request<Body>) -> Start {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         let mut context = Context::from_waker(Waker::noop());
         let mut beside;
@@ -75,18 +84,82 @@ impl Link {
             }
             Poll::Ready(Err(cause)) => {
                 self.state.close();
-                return Err(Box::new(Unsent { request, cause }));
+                return Start::Closed(request, cause);
             }
+        };
+        let Some(ticket) = self.ticket() else {
+            return Start::Full(request);
         };
         let (head, body) = origin.write(request);
         let is_empty = http_body::Body::is_end_stream(&body);
-        Ok(match requests.send_request(head, is_empty) {
+        match requests.send_request(head, is_empty) {
             Ok((response, stream)) => {
-                let state = Arc::clone(&self.state);
-                Ok(Exchange::new(response, stream, body, is_empty, state))
+                Start::Sent(Exchange::new(response, stream, body, is_empty, ticket))
             }
-            Err(error) => Err(unsent(error)),
-        })
+            Err(error) => Start::Refused(unsent(error)),
+        }
+    }
+
+    /// Leave for one more stream.
+    fn ticket(&self) -> Option<Ticket> {
+        let allowed = |streams| (streams < self.max_streams).then_some(streams + 1);
+        let taken = self.state.streams.fetch_update(SeqCst, SeqCst, allowed);
+        taken.is_ok().then(|| Ticket(Arc::clone(&self.state)))
+    }
+
+    /// Waits until a stream has ended, or the connection.
+    pub(super) fn wait(&self) -> Waiting {
+        self.state.waiting.fetch_add(1, SeqCst);
+        Waiting {
+            state: Arc::clone(&self.state),
+            freed: Box::pin(Arc::clone(&self.state.freed).notified_owned()),
+        }
+    }
+}
+
+/// Leave for one stream, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Ticket(Arc<LinkState>);
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, SeqCst);
+        if self.0.waiting.load(SeqCst) > 0 {
+            self.0.freed.notify_one();
+        }
+    }
+}
+
+impl std::ops::Deref for Ticket {
+    type Target = LinkState;
+
+    fn deref(&self) -> &LinkState {
+        &self.0
+    }
+}
+
+/// A place in the queue for a stream.
+pub(super) struct Waiting {
+    state: Arc<LinkState>,
+    freed: Pin<Box<OwnedNotified>>,
+}
+
+impl Waiting {
+    /// Ready when it is worth another look. The first time it is polled comes before the first look.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.state.closed.load(SeqCst) {
+            return Poll::Ready(());
+        }
+        ready!(self.freed.as_mut().poll(cx));
+        self.freed
+            .set(Arc::clone(&self.state.freed).notified_owned());
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.state.waiting.fetch_sub(1, SeqCst);
     }
 }
 
@@ -103,7 +176,8 @@ fn unsent(error: h2::Error) -> Error {
 impl LinkState {
     /// No stream is opened any more.
     pub(super) fn close(&self) {
-        self.closed.store(true, Relaxed);
+        self.closed.store(true, SeqCst);
+        self.freed.notify_waiters();
     }
 
     /// The same, for a reason that the peer does not know of.
@@ -113,9 +187,9 @@ impl LinkState {
         self.close();
     }
 
-    /// Whether no call is on the connection: each holds this, as the connection and its task do.
-    pub(super) fn is_idle(self: &Arc<Self>) -> bool {
-        Arc::strong_count(self) <= 2
+    /// Whether no call is on the connection.
+    pub(super) fn is_idle(&self) -> bool {
+        self.streams.load(Relaxed) == 0
     }
 
     /// What became of a stream, in the words of whoever ended the connection.

@@ -162,7 +162,7 @@ impl Dials {
 pub(super) struct OpenLink(Guard<Option<Arc<Link>>>);
 
 impl OpenLink {
-    fn get(&self) -> Arc<Link> {
+    pub(super) fn get(&self) -> Arc<Link> {
         self.0.clone().expect("it is there, or this were not made")
     }
 }
