@@ -43,16 +43,40 @@ impl Told {
     pub(super) fn all(text: &str) -> Self {
         Self::each(text, text)
     }
+
+    /// Without the words of tonic and hyper.
+    fn bare(&self) -> Self {
+        let bare = |text: &str| {
+            text.replace("transport error: http2 error: ", "")
+                .replace("error reading a body from connection: ", "")
+                .replace("protocol error: http2 error: ", "protocol error: ")
+        };
+        Self {
+            unary: bare(&self.unary),
+            known: bare(&self.known),
+            stream: bare(&self.stream),
+        }
+    }
 }
 
-/// What is told of `garbage`, which a request is answered with.
+/// What is told of `garbage`, which a request is answered with: over tonic's channels, and in the same words, less what tonic and hyper
+/// put before them, over connections of our own.
 pub(super) async fn told(garbage: impl IntoIterator<Item = Step>) -> Told {
     let garbage: Vec<_> = garbage.into_iter().collect();
+    let theirs = told_over(&garbage, Peer::over_tonic).await;
+    let ours = told_over(&garbage, |peer| peer).await;
+    assert_eq!(ours, theirs.bare(), "our own connections, and tonic's");
+    theirs
+}
+
+type Over = fn(Peer) -> Peer;
+
+async fn told_over(garbage: &[Step], over: Over) -> Told {
     let unary = CallOptions::new().streaming(false);
     Told {
-        unary: told_one(&garbage, CallOptions::new()).await,
-        known: told_one(&garbage, unary).await,
-        stream: told_many(&garbage).await,
+        unary: told_one(garbage, over, CallOptions::new()).await,
+        known: told_one(garbage, over, unary).await,
+        stream: told_many(garbage, over).await,
     }
 }
 
@@ -67,8 +91,8 @@ pub(super) fn channel(peer: &Peer) -> Channel {
     client.build().unwrap().channel("greeter")
 }
 
-async fn told_one(garbage: &[Step], options: CallOptions) -> String {
-    let channel = channel(&peer(garbage));
+async fn told_one(garbage: &[Step], over: Over, options: CallOptions) -> String {
+    let channel = channel(&over(peer(garbage)));
     let mut greeter = GreeterClient::new(channel.clone());
     let mut request = hello().with_options(options.retries(0));
     request.set_timeout(TIME);
@@ -77,8 +101,8 @@ async fn told_one(garbage: &[Step], options: CallOptions) -> String {
     reply.map_or_else(text, |reply| reply.into_inner().message)
 }
 
-async fn told_many(garbage: &[Step]) -> String {
-    let channel = channel(&peer(garbage));
+async fn told_many(garbage: &[Step], over: Over) -> String {
+    let channel = channel(&over(peer(garbage)));
     let request = tonic::Request::new(Request { name: "9".into() });
     let mut request = request.with_options(CallOptions::new().retries(0));
     request.set_timeout(TIME);

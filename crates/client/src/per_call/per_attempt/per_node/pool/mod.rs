@@ -6,7 +6,8 @@
 //!
 //! A connection older than [`PoolOptions::ttl`] takes no new call, and is closed when the last one it carries has ended (go-micro
 //! `client/grpc/grpc_pool.go`). Every five seconds it is looked for what is not needed: connections that carried no call since the last
-//! time, beyond [`PoolOptions::max_idle`]; those beyond a `size` that has become smaller; nodes that the registry does not list any more.
+//! time, beyond [`PoolOptions::max_idle`]; those beyond a `size` that has become smaller; nodes that no selector knows any more, or that
+//! had no call for half an hour.
 //! Calls that are under way on any of them go on to their end.
 
 mod lent;

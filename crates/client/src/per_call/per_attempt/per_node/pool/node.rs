@@ -1,6 +1,9 @@
 //! The connections of one node.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{
+    Arc, Mutex, PoisonError, Weak,
+    atomic::{AtomicU32, Ordering::Relaxed},
+};
 
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
@@ -23,9 +26,14 @@ pub(in super::super) struct Connections<K: Connect> {
     open: ArcSwap<Vec<Shared<K>>>,
     /// Held while they change.
     changing: Mutex<()>,
-    /// Gone when the registry does not list the node any more, and no call goes on that chose it.
+    /// Gone when nobody can choose the node any more, and no call goes on that chose it.
     listed: Weak<Candidate>,
+    /// How often in a row it was looked at while no call was there.
+    idle: AtomicU32,
 }
+
+/// Half an hour without a call, after which gRPC closes connections too (its `idle timeout`).
+const LONG_IDLE: u32 = 360;
 
 /// Which of them a call gets.
 enum Choice<'a, K: Connect> {
@@ -50,6 +58,7 @@ impl<K: Connect> Connections<K> {
             open: ArcSwap::default(),
             changing: Mutex::new(()),
             listed: Arc::downgrade(node),
+            idle: AtomicU32::new(0),
         }
     }
 
@@ -60,8 +69,13 @@ impl<K: Connect> Connections<K> {
     /// Whether nobody needs to know of the node any more.
     pub(super) fn is_forgotten(&self) -> bool {
         let open = self.open.load();
-        let listed = self.listed.strong_count() > 0;
-        !open.iter().any(|connection| connection.is_used()) && (open.is_empty() || !listed)
+        !open.iter().any(|connection| connection.is_used())
+            && (open.is_empty() || !self.is_wanted())
+    }
+
+    /// Whether there will be calls, as far as can be seen.
+    fn is_wanted(&self) -> bool {
+        self.listed.strong_count() > 0 && self.idle.load(Relaxed) < LONG_IDLE
     }
 
     /// A connection for one call.
@@ -140,7 +154,10 @@ impl<K: Connect> Connections<K> {
     pub(super) fn sweep(&self, connect: &K, options: &PoolOptions) {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.open.load();
-        let max_idle = if self.listed.strong_count() > 0 {
+        let is_used = before.iter().any(|connection| connection.is_used());
+        let idle = self.idle.load(Relaxed).saturating_add(1);
+        self.idle.store(if is_used { 0 } else { idle }, Relaxed);
+        let max_idle = if self.is_wanted() {
             options.max_idle
         } else {
             0

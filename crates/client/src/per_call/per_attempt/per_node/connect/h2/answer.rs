@@ -9,7 +9,7 @@ use bytes::Bytes;
 use h2::{Reason, RecvStream};
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame};
-use tower_micro_call::Error;
+use tower_micro_call::BoxError;
 
 use super::link::Ticket;
 
@@ -21,7 +21,7 @@ pub(super) struct Answer {
     ticket: Option<Ticket>,
 }
 
-type Polled = Poll<Option<Result<Frame<Bytes>, Error>>>;
+type Polled = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
 
 impl Answer {
     pub(super) const fn new(stream: RecvStream, ticket: Ticket) -> Self {
@@ -45,7 +45,7 @@ impl Answer {
     }
 
     /// NO_ERROR stops a stream and does not break it (RFC 9113 §8.1); whether enough has come by then is for the reader to see.
-    fn broken(&mut self, error: h2::Error) -> Option<Result<Frame<Bytes>, Error>> {
+    fn broken(&mut self, error: h2::Error) -> Option<Result<Frame<Bytes>, BoxError>> {
         let ticket = self.ticket.take()?;
         (error.reason() != Some(Reason::NO_ERROR)).then(|| Err(ticket.told(error)))
     }
@@ -53,7 +53,7 @@ impl Answer {
 
 impl HttpBody for Answer {
     type Data = Bytes;
-    type Error = Error;
+    type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         if !self.data_done {

@@ -53,7 +53,7 @@ impl Exchange {
         }
         let answer = ready!(Pin::new(&mut self.answer).poll(cx));
         let ticket = self.ticket.take().expect("polled after it was ready");
-        let answer = answer.map_err(|error| ticket.told(error))?;
+        let answer = answer.map_err(|error| Error::transport(ticket.told(error)))?;
         Poll::Ready(Ok(self.answered(answer, ticket)))
     }
 

@@ -18,7 +18,7 @@ use h2::client::SendRequest;
 use http::Request;
 use tokio::sync::{Notify, futures::OwnedNotified};
 use tonic::Code;
-use tower_micro_call::{Body, Disposition, Error, Kind};
+use tower_micro_call::{Body, BoxError, Disposition, Error, Kind};
 
 use super::{exchange::Exchange, failure::GivenUp, origin::Origin};
 
@@ -193,13 +193,14 @@ impl LinkState {
     }
 
     /// What became of a stream, in the words of whoever ended the connection.
-    pub(super) fn told(&self, error: h2::Error) -> Error {
+    pub(super) fn told(&self, error: h2::Error) -> BoxError {
         match self.given_up.get() {
-            Some(why) => Error::transport(GivenUp {
+            Some(why) => GivenUp {
                 why: why.clone(),
                 source: error,
-            }),
-            None => Error::transport(error),
+            }
+            .into(),
+            None => error.into(),
         }
     }
 }

@@ -1,0 +1,173 @@
+//! How often a node is dialled, and who waits for it.
+
+use std::{
+    future, io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    io::DuplexStream,
+    task::{JoinSet, yield_now},
+    time::{Instant, advance},
+};
+use tokio_test::assert_pending;
+use tower_micro::{CallOptions, Client, Connect, Node, Static, connect::H2};
+use tower_micro_testkit::h2_peer::{
+    Peer,
+    Step::{AwaitRequest, Close, Drop as NeverEnds, Refuse, Serve, Settings, Wait},
+};
+
+use crate::support::{call, greeter, hello, soon};
+
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+
+pub(super) fn client(connect: impl Connect, options: CallOptions) -> Client {
+    let registry = Static::addresses("greeter", ["10.0.0.1:1"]).unwrap();
+    let client = Client::builder().registry(registry).connect(connect);
+    client.options(options).build().unwrap()
+}
+
+pub(super) fn once() -> CallOptions {
+    CallOptions::new().retries(0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_need_the_same_connection_wait_for_one_dial() {
+    let peer = Peer::script([Wait(SECOND), Settings, Serve]);
+    let client = client(peer.clone(), once());
+    let mut calls = JoinSet::new();
+    for _ in 0..50 {
+        let client = client.clone();
+        calls.spawn(async move { call(&client).await.unwrap() });
+    }
+    calls.join_all().await;
+    assert_eq!(peer.seen().dials, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dial_goes_on_when_one_of_those_who_wait_goes_away() {
+    let peer = Peer::script([Wait(SECOND), Settings, Serve]);
+    let client = client(peer.clone(), once());
+    let (mut first, mut second) = (greeter(&client), greeter(&client));
+    let mut first = tokio_test::task::spawn(first.say_hello(hello()));
+    let mut second = tokio_test::task::spawn(second.say_hello(hello()));
+    while peer.seen().dials == 0 {
+        assert_pending!(first.poll());
+        assert_pending!(second.poll());
+        yield_now().await;
+    }
+    drop(first);
+    soon(second).await.unwrap();
+    assert_eq!(peer.seen().dials, 1);
+}
+
+/// Counts those that are alive.
+struct Alive(Arc<AtomicUsize>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dial_that_nobody_waits_for_ends() {
+    let alive = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&alive);
+    let connect = H2::new().dial(move |_: &Node| {
+        counted.fetch_add(1, SeqCst);
+        let alive = Alive(Arc::clone(&counted));
+        async {
+            let _alive = alive;
+            future::pending::<io::Result<DuplexStream>>().await
+        }
+    });
+    let client = client(connect, once());
+    let mut greeter = greeter(&client);
+    let mut dropped = tokio_test::task::spawn(greeter.say_hello(hello()));
+    while alive.load(SeqCst) == 0 {
+        assert_pending!(dropped.poll());
+        yield_now().await;
+    }
+    drop(dropped);
+    assert_eq!(alive.load(SeqCst), 0);
+}
+
+/// Calls every ten milliseconds for ten seconds.
+async fn insist(client: &Client) -> Vec<String> {
+    let end = Instant::now() + 10 * SECOND;
+    let mut told = Vec::new();
+    while Instant::now() < end {
+        told.push(call(client).await.unwrap_err().message().to_owned());
+        advance(SECOND / 100).await;
+    }
+    told
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_refuses_is_dialled_less_and_less_often() {
+    let peer = Peer::script([Refuse]);
+    let client = client(peer.clone(), once());
+    let told = insist(&client).await;
+    assert!(
+        told[0].contains("cannot connect: connection refused"),
+        "{}",
+        told[0]
+    );
+    assert!(told[1].contains("not dialled again yet"), "{}", told[1]);
+    assert!(told[1].contains("connection refused"), "{}", told[1]);
+    // After 0, 0.1, 0.26, 0.52, 0.93, 1.6, 2.6, 4.3, 6.3, 8.3 s, each wait a fifth more or less.
+    let dials = peer.seen().dials;
+    assert!((8..=13).contains(&dials), "{dials} dials");
+}
+
+#[tokio::test(start_paused = true)]
+async fn its_delay_starts_anew_when_it_has_spoken() {
+    let refuse = || [Refuse];
+    let peer = Peer::script(refuse()).then(refuse()).then(refuse());
+    let peer = peer
+        .then([Settings, AwaitRequest, Wait(SECOND), Close])
+        .then(refuse());
+    let client = client(peer.clone(), once());
+    while peer.seen().requests == 0 {
+        let _ = call(&client).await;
+        advance(SECOND / 100).await;
+    }
+    assert_eq!(peer.seen().dials, 4);
+    // The fifth dial fails. Were it the fourth failure in a row, the next would be 0.33 s away at least.
+    let _ = call(&client).await;
+    let fifth = Instant::now();
+    while peer.seen().dials < 6 {
+        let _ = call(&client).await;
+        advance(SECOND / 100).await;
+    }
+    assert!(fifth.elapsed() < SECOND / 5, "{:?}", fifth.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_accepts_and_says_nothing_is_not_connected() {
+    let peer = Peer::script([]);
+    let options = once().connect_timeout(SECOND).timeout(9 * SECOND);
+    let client = client(peer, options);
+    let begun = Instant::now();
+    let status = call(&client).await.unwrap_err();
+    let told = status.message();
+    assert!(told.contains("no connection within 1s"), "{told}");
+    assert!(told.contains("accepted and sent no SETTINGS"), "{told}");
+    assert_eq!(begun.elapsed().as_secs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_whose_dials_are_given_up_is_not_dialled_for_each_call() {
+    let peer = Peer::script([NeverEnds]);
+    let client = client(peer.clone(), once().timeout(SECOND / 5));
+    for _ in 0..40 {
+        let _ = call(&client).await;
+    }
+    let dials = peer.seen().dials;
+    assert!(dials < 15, "{dials} dials for 40 calls");
+}

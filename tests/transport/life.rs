@@ -1,0 +1,125 @@
+//! How connections end.
+
+use tokio::{runtime::Handle, task::yield_now, time::Instant};
+use tower_micro::{CallOptions, Client};
+use tower_micro_testkit::{
+    TestServer,
+    h2_peer::{
+        Peer,
+        Step::{self, AwaitRequest, Close, Goaway, MaxStreams, Serve, Settings, Silence, Wait},
+        reason::{ENHANCE_YOUR_CALM, NO_ERROR},
+    },
+};
+
+use super::dials::{SECOND, client, once};
+use crate::support::{call, greeter, hello, soon};
+
+fn patient() -> CallOptions {
+    once().timeout(300 * SECOND)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_has_gone_without_a_word_is_found_by_a_ping() {
+    let peer = Peer::script([Settings, AwaitRequest, Silence]).then([Settings, Serve]);
+    let client = client(peer.clone(), patient());
+    let begun = Instant::now();
+    let status = call_with_patience(&client).await.unwrap_err();
+    let told = status.message();
+    assert!(told.contains("no answer to a ping within 10s"), "{told}");
+    assert_eq!(begun.elapsed().as_secs(), 40);
+    call(&client).await.unwrap();
+    assert_eq!(peer.seen().dials, 2);
+}
+
+/// As `call`, for calls that take longer than a test may.
+async fn call_with_patience(client: &Client) -> Result<(), tonic::Status> {
+    greeter(client).say_hello(hello()).await.map(drop)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_pinged_too_often_is_pinged_half_as_often() {
+    let calm = Goaway {
+        last: 1,
+        reason: ENHANCE_YOUR_CALM,
+    };
+    let greets = [Step::answer(), Step::greeting(), Step::status("0")];
+    let first = [Settings, AwaitRequest].into_iter().chain(greets);
+    let peer = Peer::script(first.chain([calm, Close])).then([Settings, AwaitRequest, Silence]);
+    let client = client(peer.clone(), patient());
+    call(&client).await.unwrap();
+    soon(peer.has_seen(|seen| seen.gave_up.is_some() || seen.requests == 1)).await;
+    for _ in 0..9 {
+        yield_now().await;
+    }
+    let begun = Instant::now();
+    let status = call_with_patience(&client).await.unwrap_err();
+    assert!(status.message().contains("ping"), "{}", status.message());
+    assert_eq!(begun.elapsed().as_secs(), 70);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_waits_for_a_stream_goes_to_the_next_connection_when_its_own_closes() {
+    let first = [MaxStreams(1), AwaitRequest, Wait(SECOND), Close];
+    let peer = Peer::script(first).then([Settings, Serve]);
+    let client = client(peer.clone(), once());
+    let busy = tokio::spawn({
+        let client = client.clone();
+        async move { call(&client).await }
+    });
+    soon(peer.has_seen(|seen| seen.requests == 1)).await;
+    call(&client).await.unwrap();
+    busy.await.unwrap().unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_comes_after_a_goaway_goes_to_another_connection() {
+    let greets = [Step::answer(), Step::greeting(), Step::status("0")];
+    let goes = Goaway {
+        last: 1,
+        reason: NO_ERROR,
+    };
+    let first = [Settings, AwaitRequest]
+        .into_iter()
+        .chain(greets)
+        .chain([goes]);
+    let peer = Peer::script(first).then([Settings, Serve]);
+    let client = client(peer.clone(), once());
+    for _ in 0..3 {
+        call(&client).await.unwrap();
+        yield_now().await;
+    }
+    assert_eq!(peer.seen().dials, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_a_call_for_half_an_hour_is_closed() {
+    let peer = Peer::script([Settings, Serve]);
+    let client = client(peer.clone(), once());
+    call(&client).await.unwrap();
+    tokio::time::sleep(29 * 60 * SECOND).await;
+    assert_eq!(peer.seen().gave_up, None);
+    tokio::time::sleep(2 * 60 * SECOND).await;
+    assert_eq!(peer.seen().gave_up, Some(NO_ERROR));
+    call(&client).await.unwrap();
+    assert_eq!(peer.seen().dials, 2);
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_a_client_that_is_dropped() {
+    let greeter = tower_micro_testkit::Greeter::new("n0");
+    let server = TestServer::start("n0", greeter.service()).await.unwrap();
+    let address = server.address().to_string();
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    let registry = tower_micro::Static::addresses("greeter", [address]).unwrap();
+    let client = Client::builder().registry(registry).build().unwrap();
+    call(&client).await.unwrap();
+    assert!(tasks() > before);
+    drop(client);
+    soon(async {
+        while tasks() > before {
+            yield_now().await;
+        }
+    })
+    .await;
+}
