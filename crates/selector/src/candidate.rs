@@ -35,7 +35,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use tower_micro_registry::{Metadata, Node};
@@ -67,6 +67,7 @@ struct Knowledge {
     /// The candidate that stood for the node first, and goes on to learn for those that came after.
     first: Option<Arc<Candidate>>,
     in_flight: AtomicU32,
+    departed: AtomicBool,
     record: Record,
     admission: Option<Arc<Admission>>,
 }
@@ -154,6 +155,18 @@ impl Candidate {
     #[must_use]
     pub fn in_flight(&self) -> u32 {
         self.knowledge().in_flight.load(Relaxed)
+    }
+
+    /// Whether the registry lists the node no more, at this address. Calls that have chosen it already go on.
+    #[must_use]
+    pub fn has_departed(&self) -> bool {
+        self.knowledge().departed.load(Relaxed)
+    }
+
+    /// The node is listed no more, at this address: its connections are closed when their calls have ended. For selectors of your own;
+    /// [`RegistrySelector`](crate::RegistrySelector) says so by itself.
+    pub fn depart(&self) {
+        self.knowledge().departed.store(true, Relaxed);
     }
 
     /// Counts an attempt as under way until the guard is dropped.

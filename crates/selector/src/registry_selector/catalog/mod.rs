@@ -64,7 +64,10 @@ impl Catalog {
     fn delete(&mut self, gone: &Service) -> bool {
         let before = self.parts.len();
         if gone.nodes.is_empty() {
-            self.parts.retain(|part| part.service.name != gone.name);
+            let parts = self
+                .parts
+                .extract_if(.., |part| part.service.name == gone.name);
+            parts.for_each(|part| part.nodes.iter().for_each(|node| node.depart()));
             return self.parts.len() != before;
         }
         let Some(part) = self.parts.iter_mut().find(|part| part.is_of(gone)) else {
@@ -89,6 +92,10 @@ impl Catalog {
             let part = Part::new(service, known, self.admission.clone());
             self.parts.push(part);
         }
+        let nodes_before = before.iter().flat_map(|part| &part.nodes);
+        nodes_before
+            .filter(|node| !self.has(node))
+            .for_each(|node| node.depart());
         let same = self
             .parts
             .iter()
@@ -236,7 +243,11 @@ impl Part {
     fn renew(&mut self, place: usize, node: Node) -> bool {
         let new = self.nodes[place].announced_as(node);
         let old = mem::replace(&mut self.nodes[place], new);
-        !Arc::ptr_eq(&old, &self.nodes[place])
+        let new = &self.nodes[place];
+        if !new.is_same_as(&old) {
+            old.depart();
+        }
+        !Arc::ptr_eq(&old, new)
     }
 
     fn add(&mut self, candidate: Arc<Candidate>) -> bool {
@@ -259,7 +270,7 @@ impl Part {
             return false;
         };
         if let Some(place) = known {
-            self.nodes.swap_remove(place);
+            self.nodes.swap_remove(place).depart();
             if let Some(moved) = self.nodes.get(place) {
                 self.places.insert(moved.id.clone(), Some(place));
             }

@@ -52,6 +52,31 @@ fn what_is_known_already_is_no_change() {
 }
 
 #[test]
+fn a_node_that_goes_is_told_and_one_that_stays_is_not() {
+    let goes: [(Change, &[&str]); 4] = [
+        (Change::Delete(version("1", &["a"])), &["a"]),
+        (Change::Delete(Service::new("greeter", "1")), &["a", "b"]),
+        (Change::Reset(vec![version("1", &["b"])]), &["a"]),
+        (Change::Put(moved("b")), &["b"]),
+    ];
+    for (change, gone) in goes {
+        let mut catalog = catalog();
+        catalog.apply(Change::Reset(vec![version("1", &["a", "b"])]));
+        let nodes = catalog.list();
+        catalog.apply(change.clone());
+        let departed = nodes.iter().filter(|node| node.has_departed());
+        let departed: Vec<_> = departed.map(|node| node.id.as_str()).collect();
+        assert_eq!(departed, gone, "{change:?}");
+        let listed = catalog.list();
+        assert!(!listed.iter().any(|node| node.has_departed()));
+    }
+}
+
+fn moved(id: &str) -> Service {
+    Service::new("greeter", "1").with_node(Node::new(id, "10.0.0.9:1"))
+}
+
+#[test]
 fn a_version_without_nodes_goes_when_any_node_of_it_goes() {
     let mut catalog = catalog();
     catalog.apply(Change::Reset(vec![version("1", &[])]));

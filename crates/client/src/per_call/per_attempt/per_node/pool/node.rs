@@ -1,7 +1,7 @@
 //! The connections of one node.
 
 use std::sync::{
-    Arc, Mutex, PoisonError, Weak,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicU32, Ordering::Relaxed},
 };
 
@@ -26,8 +26,7 @@ pub(in super::super) struct Connections<K: Connect> {
     open: ArcSwap<Vec<Shared<K>>>,
     /// Held while they change.
     changing: Mutex<()>,
-    /// Gone when nobody can choose the node any more, and no call goes on that chose it.
-    listed: Weak<Candidate>,
+    node: Arc<Candidate>,
     /// How often in a row it was looked at while no call was there.
     idle: AtomicU32,
 }
@@ -57,7 +56,7 @@ impl<K: Connect> Connections<K> {
         Self {
             open: ArcSwap::default(),
             changing: Mutex::new(()),
-            listed: Arc::downgrade(node),
+            node: Arc::clone(node),
             idle: AtomicU32::new(0),
         }
     }
@@ -75,7 +74,7 @@ impl<K: Connect> Connections<K> {
 
     /// Whether there will be calls, as far as can be seen.
     fn is_wanted(&self) -> bool {
-        self.listed.strong_count() > 0 && self.idle.load(Relaxed) < LONG_IDLE
+        !self.node.has_departed() && self.idle.load(Relaxed) < LONG_IDLE
     }
 
     /// A connection for one call.

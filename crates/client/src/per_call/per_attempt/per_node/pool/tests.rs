@@ -235,10 +235,9 @@ async fn a_smaller_size_is_kept_to_and_the_calls_that_are_there_go_on() {
 
 #[tokio::test]
 async fn a_node_that_is_not_listed_any_more_is_forgotten_when_its_calls_have_ended() {
-    let mut scene = Scene::new(options());
+    let scene = Scene::new(options());
     let lent = scene.lend();
-    let other = Candidate::new(Node::new("b", "b:1"));
-    scene.node = other;
+    scene.node.depart();
     scene.sweep();
     scene.sweep();
     assert_eq!(scene.connections(), 1);
