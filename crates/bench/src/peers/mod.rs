@@ -42,6 +42,8 @@ pub enum Variant {
     Volo,
     /// Ours over tonic's channel.
     TowerMicroTonic,
+    /// Ours over our own connections.
+    TowerMicroH2,
 }
 
 impl Variant {
@@ -56,6 +58,7 @@ impl Variant {
         Self::TowerResilience,
         Self::Volo,
         Self::TowerMicroTonic,
+        Self::TowerMicroH2,
     ];
 
     /// As it is called in tables, in JSON and on the command line.
@@ -70,6 +73,7 @@ impl Variant {
             Self::TowerResilience => "tower-resilience",
             Self::Volo => "volo",
             Self::TowerMicroTonic => "tower-micro-tonic",
+            Self::TowerMicroH2 => "tower-micro-h2",
         }
     }
 
@@ -99,6 +103,10 @@ impl Variant {
             Self::Volo => guest.meet(volo::client(nodes, terms)).await,
             Self::TowerMicroTonic => {
                 let connect = tower_micro::connect::Tonic::new();
+                guest.meet(ours::client(nodes, terms, connect)?).await
+            }
+            Self::TowerMicroH2 => {
+                let connect = tower_micro::connect::H2::new();
                 guest.meet(ours::client(nodes, terms, connect)?).await
             }
         };
