@@ -1,0 +1,16 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod answered;
+mod body;
+pub mod exchange;
+mod head;
+mod observer;
+pub mod onion;
+mod open;
+
+pub use answered::Answered;
+pub use body::ObservedBody;
+pub use exchange::{ObserveExchange, ObserveExchangeLayer};
+pub use observer::{Ending, Observer, Watch};
+pub use onion::{Observe, ObserveLayer};

@@ -1,0 +1,21 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+pub mod attempt;
+pub mod attributes;
+pub mod call;
+mod ending;
+pub mod handler;
+pub mod http;
+mod names;
+#[cfg(feature = "picture")]
+pub mod picture;
+pub mod propagation;
+mod settings;
+
+pub use attempt::{AttemptTraceLayer, Attempts};
+pub use call::CallTraceLayer;
+pub use handler::HandlerTraceLayer;
+pub use http::{HttpCallTraceLayer, HttpHandlerTraceLayer};
+pub use names::Names;
+pub use propagation::{Format, Propagation};
