@@ -25,4 +25,6 @@ mod retry;
 mod selection;
 mod streams;
 mod support;
+mod tracing_shape;
+mod tracing_support;
 mod wrapping;

@@ -29,15 +29,25 @@ pub use tower_micro_selector::{
 #[cfg(feature = "server")]
 #[doc(inline)]
 pub use tower_micro_server::{Handlers, InboundLayer, handlers};
+#[cfg(feature = "trace")]
+#[doc(inline)]
+pub use tower_micro_trace::{
+    AttemptTraceLayer, Attempts, CallTraceLayer, Format, HandlerTraceLayer, HttpCallTraceLayer,
+    HttpHandlerTraceLayer, Names, Propagation,
+};
 
 /// The parts, each with everything it has.
 pub mod crates {
     pub use tower_micro_call as call;
     pub use tower_micro_client as client;
+    #[cfg(feature = "trace")]
+    pub use tower_micro_observe as observe;
     pub use tower_micro_registry as registry;
     pub use tower_micro_selector as selector;
     #[cfg(feature = "server")]
     pub use tower_micro_server as server;
+    #[cfg(feature = "trace")]
+    pub use tower_micro_trace as trace;
 }
 
 /// The code in the README of the whole is compiled too.

@@ -124,7 +124,9 @@ impl EachAttempt {
     fn span(&self, path: &str, service: Option<&str>, attempt: &Facts) -> Span {
         let node = attempt.node.as_deref();
         let (host, port) = node.map(|node| host_and_port(&node.address)).unzip();
-        let previous = (self.settings.names == Names::Grpc).then_some(attempt.number);
+        let port = port.flatten().map(i64::from);
+        let number = i64::from(attempt.number);
+        let previous = (self.settings.names == Names::Grpc).then_some(number);
         span!(
             target: attributes::ATTEMPT,
             Level::INFO,
@@ -132,11 +134,11 @@ impl EachAttempt {
             otel.name = &*self.settings.names.of(Role::Attempt, path, service),
             otel.kind = "internal",
             { attributes::METHOD } = path.strip_prefix('/').unwrap_or(path),
-            { attributes::ATTEMPT_NUMBER } = attempt.number + 1,
+            { attributes::ATTEMPT_NUMBER } = number + 1,
             { attributes::PREVIOUS_ATTEMPTS } = previous,
             { attributes::NODE } = node.map(|node| &*node.id),
             { attributes::PEER_ADDRESS } = host,
-            { attributes::PEER_PORT } = port.flatten(),
+            { attributes::PEER_PORT } = port,
             { attributes::STATUS_CODE } = Empty,
             { attributes::ERROR_TYPE } = Empty,
             { attributes::DISPOSITION } = Empty,
@@ -222,7 +224,7 @@ impl Attempt {
             target: attributes::ATTEMPT,
             parent: &self.call,
             Level::INFO,
-            { attributes::ATTEMPT_NUMBER } = self.facts.number + 1,
+            { attributes::ATTEMPT_NUMBER } = i64::from(self.facts.number) + 1,
             { attributes::NODE } = node.map(|node| &*node.id),
             { attributes::PEER_ADDRESS } = node.map(|node| &*node.address),
             { attributes::STATUS_CODE } = name(error.code()),

@@ -1,7 +1,8 @@
 //! How the end of a request is written on its span.
 //!
 //! Once, at the end: a status that was set too early cannot be taken back, and success leaves it unset, as the conventions ask. The
-//! span is entered to do so, since its end is the last moment at which it was left.
+//! span is entered to do so, since its end is the last moment at which it was left. Numbers are recorded as `i64`: any other
+//! integer would arrive as text.
 
 use tonic::Code;
 use tower_micro_call::{Disposition, Error, Kind};
@@ -94,7 +95,7 @@ pub(crate) fn failed_on(span: &Span, error: &Error) {
 
 fn attempts(span: &Span, attempts: u32) {
     if attempts > 1 {
-        span.record(attributes::ATTEMPTS, attempts);
+        span.record(attributes::ATTEMPTS, i64::from(attempts));
     }
 }
 
@@ -103,7 +104,7 @@ fn peer(span: &Span, node: &Candidate) {
     span.record(attributes::NODE, &*node.id);
     span.record(attributes::PEER_ADDRESS, host);
     if let Some(port) = port {
-        span.record(attributes::PEER_PORT, port);
+        span.record(attributes::PEER_PORT, i64::from(port));
     }
 }
 

@@ -95,7 +95,7 @@ fn span_of<B>(request: &Request<B>) -> Span {
         { attributes::HTTP_METHOD } = method(request.method()),
         { attributes::URL_FULL } = &*redacted(uri),
         { attributes::SERVER_ADDRESS } = uri.host(),
-        { attributes::SERVER_PORT } = uri.port_u16().unwrap_or(standard),
+        { attributes::SERVER_PORT } = i64::from(uri.port_u16().unwrap_or(standard)),
         { attributes::HTTP_STATUS } = Empty,
         { attributes::ERROR_TYPE } = Empty,
         otel.status_code = Empty,
