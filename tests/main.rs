@@ -25,6 +25,8 @@ mod retry;
 mod selection;
 mod streams;
 mod support;
+mod tracing_ends;
+mod tracing_interop;
 mod tracing_shape;
 mod tracing_support;
 mod wrapping;

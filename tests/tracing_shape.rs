@@ -306,6 +306,13 @@ fn client_of(server: &TestServer) -> Client {
     client.wrap_client(CallTraceLayer::new()).build().unwrap()
 }
 
+/// A traced server that asks `behind`, and a client of it.
+pub(crate) async fn front(behind: &Traced) -> (TestServer, Client) {
+    let front = relay(&behind.client(Attempts::OnRetry), HandlerTraceLayer::new()).await;
+    let client = client_of(&front);
+    (front, client)
+}
+
 const CHAIN: &str = "\
 greeter.Greeter/SayHello CLIENT OK
   greeter.Greeter/SayHello SERVER OK
@@ -316,8 +323,8 @@ greeter.Greeter/SayHello CLIENT OK
 #[tokio::test]
 async fn the_calls_of_a_handler_hang_under_the_handler() {
     let (telescope, fleet) = (Telescope::new(), Traced::of(1).await);
-    let front = relay(&fleet.client(Attempts::OnRetry), HandlerTraceLayer::new()).await;
-    say(&client_of(&front)).await.unwrap();
+    let (_front, client) = front(&fleet).await;
+    say(&client).await.unwrap();
     assert_eq!(tree(&telescope.until(4).await), CHAIN);
 }
 

@@ -26,7 +26,7 @@
 //! Tasks that a handler spawns: give them the span with `tracing::Instrument::in_current_span`.
 
 use ::http::{HeaderMap, HeaderName, Request};
-use opentelemetry::Context;
+use opentelemetry::{Context, trace::TraceContextExt};
 use tower_layer::Layer;
 use tower_micro_observe::{Ending, ObserveExchange, Observer, Watch};
 use tracing::{Level, Span, field::Empty, span};
@@ -133,10 +133,21 @@ impl Handler {
         headers: &HeaderMap,
     ) -> Option<Self> {
         let caller = Context::map_current(|cx| propagation.extract_headers(cx, headers));
-        let caller = caller.filter(|cx| span.set_parent(cx.clone()).is_err());
+        let caller = caller.filter(|cx| !hangs_under(&span, cx));
         let is_seen = !span.is_disabled() || caller.is_some();
         is_seen.then_some(Self { span, caller })
     }
+}
+
+/// Puts `span` under `caller`, if there is anything to put. The result of `set_parent` does not tell: it is `Ok` for a span that other
+/// layers see and OpenTelemetry's does not.
+fn hangs_under(span: &Span, caller: &Context) -> bool {
+    if span.is_disabled() || span.set_parent(caller.clone()).is_err() {
+        return false;
+    }
+    let (own, parent) = (span.context(), caller.span().span_context().clone());
+    let is_recorded = own.span().span_context().is_valid();
+    is_recorded && (!parent.is_valid() || own.span().span_context().trace_id() == parent.trace_id())
 }
 
 impl Watch for Handler {

@@ -1,0 +1,260 @@
+//! Spans end with their calls, once, however those end.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures_util::future;
+use opentelemetry::trace::Status as SpanStatus;
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
+use tokio::time::{advance, sleep};
+use tonic::{Code, Status, transport::Server};
+use tower_micro::{
+    AttemptTraceLayer, Attempts, CallOptions, CallTraceLayer, Client, HandlerTraceLayer, RetryContext, Static,
+};
+use tower_micro_testkit::{
+    Chat, Manner, TestServer,
+    proto::chat::{CountRequest, Number, chat_client::ChatClient},
+};
+use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::{Layer, Registry, filter::LevelFilter, layer::SubscriberExt};
+
+use crate::{
+    support::{Recording, failing, greeter, greeting_until, hello, node_of, number_of, scripted, soon},
+    tracing_support::{Telescope, recorder, tree},
+};
+
+/// A chat whose handlers are traced, and a client of it with both layers.
+async fn chat() -> (Telescope, Chat, TestServer, Client) {
+    let (telescope, chat) = (Telescope::new(), Chat::new("n0"));
+    let router = Server::builder().layer(HandlerTraceLayer::new()).add_service(chat.service());
+    let server = TestServer::serve("n0", router).await.unwrap();
+    let registry = Static::addresses("chat", [server.address().to_string()]).unwrap();
+    let client = Client::builder()
+        .registry(registry)
+        .options(CallOptions::new().retries(0))
+        .wrap_client(CallTraceLayer::new())
+        .wrap_call(AttemptTraceLayer::new().attempts(Attempts::Always))
+        .build()
+        .unwrap();
+    (telescope, chat, server, client)
+}
+
+/// Reads a stream of numbers until it ends, or until so many have come. Says how it ended.
+async fn count(client: &Client, to: u64, enough: u64) -> Result<u64, Status> {
+    let mut stub = ChatClient::new(client.channel("chat"));
+    let mut numbers = soon(stub.count(CountRequest { to })).await?.into_inner();
+    let mut read = 0;
+    while read < enough {
+        match soon(numbers.message()).await? {
+            Some(_) => read += 1,
+            None => break,
+        }
+    }
+    Ok(read)
+}
+
+fn three(client: &str, attempt: &str, server: &str) -> String {
+    format!("chat.Chat/Count CLIENT {client}\n  chat.Chat/Count attempt INTERNAL {attempt}\n    chat.Chat/Count SERVER {server}\n")
+}
+
+#[tokio::test]
+async fn a_stream_lasts_until_its_trailers() {
+    let (telescope, _chat, _server, client) = chat().await;
+    assert_eq!(count(&client, 3, 9).await.unwrap(), 3);
+    assert_eq!(tree(&telescope.until(3).await), three("OK", "OK", "OK"));
+}
+
+// The headers said that all is well.
+#[tokio::test]
+async fn a_stream_that_fails_says_so_by_its_trailers() {
+    let (telescope, chat, _server, client) = chat().await;
+    chat.behave(Manner::FailAfter(2, Status::data_loss("a page is missing")));
+    assert_eq!(count(&client, 9, 9).await.unwrap_err().code(), Code::DataLoss);
+    let seen = telescope.until(3).await;
+    assert_eq!(tree(&seen), three("DATA_LOSS !", "DATA_LOSS !", "DATA_LOSS !"));
+    assert_eq!(seen[0].description, "a page is missing");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_let_go_of_was_cancelled() {
+    let (telescope, chat, _server, client) = chat().await;
+    chat.behave(Manner::StallAfter(2));
+    assert_eq!(count(&client, 9, 2).await.unwrap(), 2);
+    let seen = telescope.until(3).await;
+    assert_eq!(tree(&seen), three("CANCELLED !", "CANCELLED !", "CANCELLED"));
+}
+
+#[tokio::test]
+async fn a_stream_whose_node_dies_ends_with_it() {
+    let (telescope, chat, server, client) = chat().await;
+    chat.behave(Manner::StallAfter(2));
+    let reading = count(&client, 9, 9);
+    let killing = async {
+        chat.until(|seen| seen.messages == 2).await;
+        server.kill();
+    };
+    let (ended, ()) = future::join(reading, killing).await;
+    let code = ended.unwrap_err().code();
+    let seen = telescope.until(3).await;
+    tree(&seen);
+    assert_eq!(seen[0].status(), format!("{code:?}").to_uppercase());
+    assert_eq!(seen[0].get("error.type"), "transport");
+    assert_eq!(seen[2].status(), "CANCELLED");
+}
+
+#[tokio::test]
+async fn a_request_stream_is_one_call() {
+    let (telescope, _chat, _server, client) = chat().await;
+    let mut stub = ChatClient::new(client.channel("chat"));
+    let numbers = futures_util::stream::iter([Number { value: 7 }; 5]);
+    soon(stub.sum(numbers)).await.unwrap();
+    let expected = three("OK", "OK", "OK").replace("Count", "Sum");
+    assert_eq!(tree(&telescope.until(3).await), expected);
+}
+
+/// Spans that are kept in this process, for tests in which time stands still.
+pub(crate) struct Kept {
+    exporter: InMemorySpanExporter,
+    _subscriber: DefaultGuard,
+}
+
+impl Kept {
+    pub(crate) fn new() -> Self {
+        let exporter = InMemorySpanExporter::default();
+        let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone());
+        let layer = recorder(&provider.build()).with_filter(LevelFilter::INFO);
+        let subscriber = tracing::subscriber::set_default(Registry::default().with(layer));
+        Self {
+            exporter,
+            _subscriber: subscriber,
+        }
+    }
+
+    pub(crate) fn spans(&self) -> Vec<SpanData> {
+        self.exporter.get_finished_spans().unwrap()
+    }
+}
+
+fn attribute(span: &SpanData, key: &str) -> String {
+    let mut pairs = span.attributes.iter();
+    let pair = pairs.find(|pair| pair.key.as_str() == key);
+    pair.map_or_else(String::new, |pair| pair.value.to_string())
+}
+
+const STEP: Duration = Duration::from_millis(10);
+
+/// Two attempts fail and the third succeeds; a backoff, an attempt and the end of the answer take a step each.
+fn slow() -> Client {
+    let client = scripted(&Recording::of(3), |request| async move {
+        sleep(STEP).await;
+        if number_of(&request) < 2 {
+            return Ok(failing(Status::unavailable("busy")));
+        }
+        Ok(greeting_until(node_of(&request), async {
+            sleep(STEP).await;
+            [("grpc-status", "0")]
+        }))
+    });
+    let options = CallOptions::new()
+        .retries(2)
+        .retry(|cx: RetryContext<'_>| Ok(cx.error.is_some()))
+        .backoff(|_: RetryContext<'_>| Ok(STEP));
+    client
+        .options(options)
+        .wrap_client(CallTraceLayer::new())
+        .wrap_call(AttemptTraceLayer::new().attempts(Attempts::Always))
+        .build()
+        .unwrap()
+}
+
+/// Every span ended once; what was under way was cancelled, what had ended before was not.
+fn check(spans: &[SpanData], over: bool) {
+    let mut ids = BTreeMap::<_, u32>::new();
+    for span in spans {
+        *ids.entry(span.span_context.span_id().to_string()).or_default() += 1;
+    }
+    assert!(ids.values().all(|ends| *ends == 1), "{spans:#?}");
+    let status = |span: &SpanData| attribute(span, "rpc.response.status_code");
+    let (calls, attempts): (Vec<_>, Vec<_>) = spans.iter().partition(|span| attribute(span, "tower_micro.attempt").is_empty());
+    assert_eq!(calls.len(), 1, "{spans:#?}");
+    assert_eq!(status(calls[0]), if over { "OK" } else { "CANCELLED" });
+    let is_unset = calls[0].status == SpanStatus::Unset;
+    assert_eq!(is_unset, over);
+    for (number, attempt) in attempts.iter().enumerate() {
+        let own = ["UNAVAILABLE", "UNAVAILABLE", "OK"][number];
+        let last = number + 1 == attempts.len();
+        let status = status(attempt);
+        assert!(status == own || (last && !over && status == "CANCELLED"), "{attempts:#?}");
+        assert!(attempt.parent_span_id == calls[0].span_context.span_id());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_dropped_at_any_moment_ends_each_span_once_as_cancelled() {
+    for polls in 1.. {
+        let (kept, client) = (Kept::new(), slow());
+        let mut stub = greeter(&client);
+        let mut call = tokio_test::task::spawn(stub.say_hello(hello()));
+        let mut over = false;
+        for _ in 0..polls {
+            over = call.poll().is_ready();
+            if over {
+                break;
+            }
+            advance(STEP / 2).await;
+        }
+        drop(call);
+        check(&kept.spans(), over);
+        if over {
+            assert!(polls > 12, "all steps were seen, not only {polls}");
+            return;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_never_polled_makes_no_span() {
+    let (kept, client) = (Kept::new(), slow());
+    let mut stub = greeter(&client);
+    drop(stub.say_hello(hello()));
+    assert!(kept.spans().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrapper_that_panics_ends_the_spans_outside_of_it() {
+    let kept = Kept::new();
+    let panics = |_: tower_micro::Context, _, _: tower_micro::Next| async { panic!("oh no") };
+    let client = scripted(&Recording::of(1), |_| async { unreachable!("nothing is sent") })
+        .wrap_client(CallTraceLayer::new())
+        .wrap_call(tower_micro::from_fn(panics));
+    soon(greeter(&client.build().unwrap()).say_hello(hello())).await.unwrap_err();
+    let spans = kept.spans();
+    assert_eq!(spans.len(), 1);
+    assert_eq!(attribute(&spans[0], "rpc.response.status_code"), "CANCELLED");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_event_of_a_users_own_in_a_recovered_attempt_stays_there() {
+    let kept = Kept::new();
+    let complain = |_: tower_micro::Context, request, next: tower_micro::Next| async move {
+        let answer = next.run(request).await;
+        if answer.is_err() {
+            tracing::error!("this one failed");
+        }
+        answer
+    };
+    let client = scripted(&Recording::of(2), |request| async move {
+        Ok(match number_of(&request) {
+            0 => failing(Status::unavailable("busy")),
+            _ => greeting_until("n1", async { [("grpc-status", "0")] }),
+        })
+    });
+    let attempts = AttemptTraceLayer::new().attempts(Attempts::Always);
+    let client = client
+        .options(CallOptions::new().idempotent(true))
+        .wrap_client(CallTraceLayer::new())
+        .wrap_call((attempts, tower_micro::from_fn(complain)));
+    soon(greeter(&client.build().unwrap()).say_hello(hello())).await.unwrap();
+    let spans = kept.spans();
+    let call = spans.iter().find(|span| attribute(span, "tower_micro.attempt").is_empty());
+    assert_eq!(call.unwrap().status, SpanStatus::Unset);
+}
