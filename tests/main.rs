@@ -19,6 +19,7 @@ mod drop_in;
 mod garbage;
 mod inbound;
 mod interop;
+mod metrics;
 mod onion;
 mod readiness;
 mod retry;

@@ -2,12 +2,14 @@
 #![forbid(unsafe_code)]
 
 mod answered;
+pub mod attributes;
 mod body;
 pub mod exchange;
 mod head;
 mod observer;
 pub mod onion;
 mod open;
+pub mod words;
 
 pub use answered::Answered;
 pub use body::ObservedBody;

@@ -13,6 +13,9 @@ pub use tower_micro_client::{
     DeadlineLayer, MetadataLayer, NodeTransport, Onion, OptionsLayer, OutcomeLayer, PickLayer,
     PoolOptions, Preset, RetryLayer, SelectLayer, Settings, connect, from_fn, per_call, wrap,
 };
+#[cfg(feature = "metrics")]
+#[doc(inline)]
+pub use tower_micro_metrics::{AttemptMetricsLayer, CallMetricsLayer, HandlerMetricsLayer, Measure};
 #[cfg(feature = "memory")]
 #[doc(inline)]
 pub use tower_micro_registry::Memory;
@@ -40,7 +43,9 @@ pub use tower_micro_trace::{
 pub mod crates {
     pub use tower_micro_call as call;
     pub use tower_micro_client as client;
-    #[cfg(feature = "trace")]
+    #[cfg(feature = "metrics")]
+    pub use tower_micro_metrics as metrics;
+    #[cfg(any(feature = "metrics", feature = "trace"))]
     pub use tower_micro_observe as observe;
     pub use tower_micro_registry as registry;
     pub use tower_micro_selector as selector;

@@ -34,13 +34,13 @@ use opentelemetry::Context;
 use tonic::Code;
 use tower_layer::Layer;
 use tower_micro_call::{Deadline, Notes};
-use tower_micro_observe::{Answered, Ending, Observe, Observer, Watch};
+use tower_micro_observe::{Answered, Ending, Observe, Observer, Watch, words};
 use tower_micro_selector::Candidate;
 use tracing::{Level, Span, event, field::Empty, span};
 
 use crate::{
     Names, Propagation, attributes,
-    ending::{self, host_and_port, name, type_of},
+    ending::{self, host_and_port},
     names::Role,
     settings::{Settings, context_of},
 };
@@ -227,9 +227,9 @@ impl Attempt {
             { attributes::ATTEMPT_NUMBER } = i64::from(self.facts.number) + 1,
             { attributes::NODE } = node.map(|node| &*node.id),
             { attributes::PEER_ADDRESS } = node.map(|node| &*node.address),
-            { attributes::STATUS_CODE } = name(error.code()),
-            { attributes::ERROR_TYPE } = type_of(error),
-            { attributes::DISPOSITION } = ending::disposition(error),
+            { attributes::STATUS_CODE } = words::code(error.code()),
+            { attributes::ERROR_TYPE } = words::error_type(error),
+            { attributes::DISPOSITION } = words::disposition(error),
             "attempt failed"
         );
     }
@@ -250,7 +250,7 @@ impl Watch for Attempt {
             return self.tell_call(&ending);
         }
         if let Ending::Failed(error) = ending {
-            self.span.record(attributes::DISPOSITION, ending::disposition(error));
+            self.span.record(attributes::DISPOSITION, words::disposition(error));
         }
         ending::of_client(&self.span, self.facts.code(&ending), &ending);
     }

@@ -5,8 +5,11 @@
 //! integer would arrive as text.
 
 use tonic::Code;
-use tower_micro_call::{Disposition, Error, Kind};
-use tower_micro_observe::{Answered, Ending};
+use tower_micro_call::Error;
+use tower_micro_observe::{
+    Answered, Ending,
+    words::{self, error_type},
+};
 use tower_micro_selector::Candidate;
 use tracing::Span;
 
@@ -18,11 +21,11 @@ const LONGEST: usize = 256;
 /// The end of a call or an attempt: anything but OK is an error.
 pub(crate) fn of_client(span: &Span, code: Code, ending: &Ending<'_>) {
     span.in_scope(|| {
-        span.record(attributes::STATUS_CODE, name(code));
+        span.record(attributes::STATUS_CODE, words::code(code));
         match ending {
             Ending::Ok | Ending::Status(Code::Ok) => {}
             Ending::Failed(error) => {
-                span.record(attributes::ERROR_TYPE, type_of(error));
+                span.record(attributes::ERROR_TYPE, error_type(error));
                 failed(span, cut(error.status().message()));
             }
             Ending::Dropped { .. } if code == Code::DeadlineExceeded => {
@@ -30,11 +33,11 @@ pub(crate) fn of_client(span: &Span, code: Code, ending: &Ending<'_>) {
                 failed(span, "the call's deadline passed");
             }
             Ending::Dropped { .. } => {
-                span.record(attributes::ERROR_TYPE, name(code));
+                span.record(attributes::ERROR_TYPE, words::code(code));
                 failed(span, "the caller let go of it");
             }
             _ => {
-                span.record(attributes::ERROR_TYPE, name(code));
+                span.record(attributes::ERROR_TYPE, words::code(code));
                 failed(span, "");
             }
         }
@@ -45,11 +48,11 @@ pub(crate) fn of_client(span: &Span, code: Code, ending: &Ending<'_>) {
 pub(crate) fn of_server(span: &Span, ending: &Ending<'_>) {
     let code = ending.code();
     span.in_scope(|| {
-        span.record(attributes::STATUS_CODE, name(code));
-        if is_servers_fault(code) {
+        span.record(attributes::STATUS_CODE, words::code(code));
+        if words::is_servers_fault(code) {
             let kind = match ending {
                 Ending::Broken(kind) => kind,
-                _ => name(code),
+                _ => words::code(code),
             };
             span.record(attributes::ERROR_TYPE, kind);
             failed(span, "");
@@ -62,19 +65,6 @@ pub(crate) fn failed(span: &Span, description: &str) {
     if !description.is_empty() {
         span.record("otel.status_description", description);
     }
-}
-
-/// Semantic conventions for gRPC, server spans.
-const fn is_servers_fault(code: Code) -> bool {
-    matches!(
-        code,
-        Code::Unknown
-            | Code::DeadlineExceeded
-            | Code::Unimplemented
-            | Code::Internal
-            | Code::Unavailable
-            | Code::DataLoss
-    )
 }
 
 /// What answered, and after how many attempts.
@@ -118,57 +108,10 @@ pub(crate) fn host_and_port(address: &str) -> (&str, Option<u16>) {
     (bare.unwrap_or(host), port)
 }
 
-/// A node that failed says so by its code; a failure of this side by its kind.
-pub(crate) fn type_of(error: &Error) -> &'static str {
-    match error.kind() {
-        Kind::Connect => "connect",
-        Kind::Transport => "transport",
-        Kind::Select => "no_nodes",
-        Kind::Deadline => "deadline",
-        Kind::AttemptTimeout => "attempt_timeout",
-        Kind::Backoff => "backoff",
-        Kind::Request => "request",
-        Kind::Panic => "panic",
-        _ => name(error.code()),
-    }
-}
-
-pub(crate) fn disposition(error: &Error) -> &'static str {
-    match error.disposition() {
-        Disposition::NeverSent => "never_sent",
-        Disposition::Unprocessed => "unprocessed",
-        Disposition::Processed => "processed",
-        _ => "unknown",
-    }
-}
-
 fn cut(text: &str) -> &str {
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => &text[..end],
         None => text,
-    }
-}
-
-/// A code as the conventions spell it.
-pub(crate) const fn name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }
 

@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 pub mod attempt;
-pub mod attributes;
 pub mod call;
 mod ending;
 pub mod handler;
@@ -12,6 +11,9 @@ mod names;
 pub mod picture;
 pub mod propagation;
 mod settings;
+
+#[doc(inline)]
+pub use tower_micro_observe::attributes;
 
 pub use attempt::{AttemptTraceLayer, Attempts};
 pub use call::CallTraceLayer;

@@ -55,5 +55,5 @@ pub const ATTEMPTS: &str = "tower_micro.attempts";
 pub const NODE: &str = "tower_micro.node.id";
 /// Whether the node may have acted on an attempt that failed: `never_sent`, `unprocessed`, `unknown`, `processed`.
 pub const DISPOSITION: &str = "tower_micro.disposition";
-/// A72's count of the attempts before this one, under [`Names::Grpc`](crate::Names::Grpc).
+/// A72's count of the attempts before this one, where spans have gRPC's names.
 pub const PREVIOUS_ATTEMPTS: &str = "previous-rpc-attempts";
