@@ -13,6 +13,8 @@ const LAYER: usize = 22;
 const HEAD: usize = 34;
 const PADDING: usize = 18;
 const WIDTH: usize = 640;
+/// Between the last layer of a ring and the next ring.
+const GAP: usize = 8;
 
 /// One ring: its name, and the layers that stand in it.
 type Ring = (String, Vec<String>);
@@ -59,7 +61,7 @@ fn rings<R: ToString, N: Into<String>>(layers: impl IntoIterator<Item = (R, N)>)
 
 /// Its layers, its head, and the room below that it keeps as others end inside of it.
 fn tall((_, layers): &Ring) -> usize {
-    HEAD + layers.len() * LAYER + PADDING
+    HEAD + layers.len() * LAYER + PADDING + GAP
 }
 
 fn draw(svg: &mut String, ring: &Ring, depth: usize, top: usize, bottom: usize, times: &[Duration]) {

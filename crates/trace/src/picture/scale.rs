@@ -6,6 +6,7 @@ use std::time::Duration;
 pub(super) fn told(time: Duration) -> String {
     let micros = time.as_secs_f64() * 1e6;
     match micros {
+        0.0 => "0".to_owned(),
         ..1_000.0 => format!("{micros:.0} µs"),
         ..1_000_000.0 => format!("{:.1} ms", micros / 1e3),
         _ => format!("{:.2} s", micros / 1e6),

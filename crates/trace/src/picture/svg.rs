@@ -9,9 +9,9 @@ use super::{
 };
 
 const ROW: usize = 26;
-const LABELS: usize = 330;
-const BARS: usize = 520;
-const ENDS: usize = 290;
+const LABELS: usize = 390;
+const BARS: usize = 500;
+const ENDS: usize = 300;
 const MARGIN: usize = 16;
 
 /// What both pictures share. Readable on light and on dark paper, since it brings its own.

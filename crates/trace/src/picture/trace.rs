@@ -77,12 +77,35 @@ impl Trace {
         self.length
     }
 
+    /// The part of it that stands under call number `number`, counted from 0 in the order of their beginnings.
+    pub fn call(&self, number: usize) -> Option<Self> {
+        let mut calls = (0..self.rows.len()).filter(|at| self.rows[*at].what == What::Call);
+        let (call, rest) = self.rows[calls.nth(number)?..].split_first()?;
+        let inside = rest.iter().take_while(|row| row.depth > call.depth);
+        let rows = std::iter::once(call).chain(inside);
+        let rows: Vec<_> = rows.map(|row| row.moved(call)).collect();
+        let length = rows.iter().map(|row| row.ends).max()?;
+        Some(Self { rows, length })
+    }
+
     /// How many attempts it shows, as spans or as the event of one that failed.
     pub fn attempts(&self) -> usize {
         let is_attempt = |row: &&Row| {
             row.what == What::Attempt || row.what == What::Event && row.label.starts_with("attempt")
         };
         self.rows.iter().filter(is_attempt).count()
+    }
+}
+
+impl Row {
+    /// The same, counted from `first`.
+    fn moved(&self, first: &Self) -> Self {
+        Self {
+            depth: self.depth - first.depth,
+            begins: self.begins.saturating_sub(first.begins),
+            ends: self.ends.saturating_sub(first.begins),
+            ..self.clone()
+        }
     }
 }
 
