@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use metrics::{Counter, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit};
+use metrics::{
+    Counter, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
+    SharedString, Unit,
+};
 use opentelemetry::{KeyValue, metrics::MeterProvider};
 use opentelemetry_sdk::metrics::{
     InMemoryMetricExporter, SdkMeterProvider,
@@ -18,7 +21,9 @@ use tower_micro::{
 };
 use tower_micro_testkit::{Answer, Greeter, TestServer};
 
-use crate::support::{Bare, Recording, call, failing, greeter, greeting, hello, number_of, plain, scripted, soon};
+use crate::support::{
+    Bare, Recording, call, failing, greeter, greeting, hello, number_of, plain, scripted, soon,
+};
 
 /// What is kept of one series: how often it was added to, and the sum.
 type Series = BTreeMap<String, (u64, f64)>;
@@ -48,8 +53,13 @@ impl Meter {
         self.exporter.reset();
         self.provider.force_flush().unwrap();
         let finished = self.exporter.get_finished_metrics().unwrap();
-        let scopes = finished.iter().flat_map(|resource| resource.scope_metrics());
-        scopes.flat_map(|scope| scope.metrics()).flat_map(points).collect()
+        let scopes = finished
+            .iter()
+            .flat_map(|resource| resource.scope_metrics());
+        scopes
+            .flat_map(|scope| scope.metrics())
+            .flat_map(points)
+            .collect()
     }
 }
 
@@ -58,19 +68,42 @@ fn points(metric: &Metric) -> Vec<(String, (u64, f64))> {
     match metric.data() {
         AggregatedMetrics::F64(MetricData::Histogram(data)) => {
             let points = data.data_points();
-            points.map(|point| (named(&name, point.attributes()), (point.count(), point.sum()))).collect()
+            points
+                .map(|point| {
+                    (
+                        named(&name, point.attributes()),
+                        (point.count(), point.sum()),
+                    )
+                })
+                .collect()
         }
         AggregatedMetrics::U64(MetricData::Histogram(data)) => {
             let points = data.data_points();
-            points.map(|point| (named(&name, point.attributes()), (point.count(), point.sum() as f64))).collect()
+            points
+                .map(|point| {
+                    (
+                        named(&name, point.attributes()),
+                        (point.count(), point.sum() as f64),
+                    )
+                })
+                .collect()
         }
         AggregatedMetrics::U64(MetricData::Sum(data)) => {
             let points = data.data_points();
-            points.map(|point| (named(&name, point.attributes()), (point.value(), 0.0))).collect()
+            points
+                .map(|point| (named(&name, point.attributes()), (point.value(), 0.0)))
+                .collect()
         }
         AggregatedMetrics::I64(MetricData::Sum(data)) => {
             let points = data.data_points();
-            points.map(|point| (named(&name, point.attributes()), (point.value().unsigned_abs(), 0.0))).collect()
+            points
+                .map(|point| {
+                    (
+                        named(&name, point.attributes()),
+                        (point.value().unsigned_abs(), 0.0),
+                    )
+                })
+                .collect()
         }
         other => panic!("{name}: {other:?}"),
     }
@@ -101,8 +134,15 @@ fn stumbling(nodes: usize) -> Bare {
 }
 
 fn measured(client: Bare, otel: Arc<Otel>) -> Client {
-    let (calls, attempts) = (CallMetricsLayer::new(Arc::clone(&otel)), AttemptMetricsLayer::new(otel));
-    client.wrap_client(calls).wrap_call(attempts).build().unwrap()
+    let (calls, attempts) = (
+        CallMetricsLayer::new(Arc::clone(&otel)),
+        AttemptMetricsLayer::new(otel),
+    );
+    client
+        .wrap_client(calls)
+        .wrap_call(attempts)
+        .build()
+        .unwrap()
 }
 
 #[tokio::test]
@@ -113,13 +153,18 @@ async fn calls_attempts_and_retries_are_counted_each_by_itself() {
         call(&client).await.unwrap();
     }
     let of = "rpc.method=greeter.Greeter/SayHello";
-    let (status, to) = ("rpc.response.status_code", "rpc.system.name=grpc,server.address=greeter");
+    let (status, to) = (
+        "rpc.response.status_code",
+        "rpc.system.name=grpc,server.address=greeter",
+    );
     let series = meter.series();
     let expected = [
         format!("rpc.client.call.duration[s]{{{of},{status}=OK,{to}}} 3"),
         format!("tower_micro.client.active_calls[{{call}}]{{{of},{to}}} 0"),
         format!("tower_micro.client.attempt.duration[s]{{{of},{status}=OK,{to}}} 3"),
-        format!("tower_micro.client.attempt.duration[s]{{{of},{status}=UNAVAILABLE,{to},tower_micro.disposition=processed}} 3"),
+        format!(
+            "tower_micro.client.attempt.duration[s]{{{of},{status}=UNAVAILABLE,{to},tower_micro.disposition=processed}} 3"
+        ),
         format!("tower_micro.client.call.retries[{{retry}}]{{{of},{to}}} 3"),
     ];
     assert_eq!(counts(&series), expected);
@@ -130,11 +175,15 @@ async fn calls_attempts_and_retries_are_counted_each_by_itself() {
 #[tokio::test]
 async fn grpc_has_names_of_its_own() {
     let meter = Meter::new();
-    call(&measured(stumbling(2), meter.otel(Names::Grpc))).await.unwrap();
+    call(&measured(stumbling(2), meter.otel(Names::Grpc)))
+        .await
+        .unwrap();
     let of = "grpc.method=greeter.Greeter/SayHello";
     let expected = [
         format!("grpc.client.attempt.duration[s]{{{of},grpc.status=OK,grpc.target=greeter}} 1"),
-        format!("grpc.client.attempt.duration[s]{{{of},grpc.status=UNAVAILABLE,grpc.target=greeter}} 1"),
+        format!(
+            "grpc.client.attempt.duration[s]{{{of},grpc.status=UNAVAILABLE,grpc.target=greeter}} 1"
+        ),
         format!("grpc.client.attempt.started[{{attempt}}]{{{of},grpc.target=greeter}} 2"),
         format!("grpc.client.call.duration[s]{{{of},grpc.status=OK,grpc.target=greeter}} 1"),
         format!("grpc.client.call.retries[{{retry}}]{{{of},grpc.target=greeter}} 1"),
@@ -150,14 +199,27 @@ async fn a_call_that_is_let_go_of_is_counted_as_cancelled_and_not_as_active() {
     let mut stub = greeter(&client);
     let mut pending = tokio_test::task::spawn(stub.say_hello(hello()));
     assert!(pending.poll().is_pending());
-    let active = |series: &Series| counts(series).iter().filter(|line| line.contains("active") && line.ends_with(" 1")).count();
+    let active = |series: &Series| {
+        counts(series)
+            .iter()
+            .filter(|line| line.contains("active") && line.ends_with(" 1"))
+            .count()
+    };
     assert_eq!(active(&meter.series()), 1);
     drop(pending);
     let series = meter.series();
     assert_eq!(active(&series), 0);
-    let ended: Vec<_> = counts(&series).into_iter().filter(|line| line.contains("duration")).collect();
+    let ended: Vec<_> = counts(&series)
+        .into_iter()
+        .filter(|line| line.contains("duration"))
+        .collect();
     assert_eq!(ended.len(), 2);
-    assert!(ended.iter().all(|line| line.contains("=CANCELLED") && line.ends_with(" 1")), "{ended:?}");
+    assert!(
+        ended
+            .iter()
+            .all(|line| line.contains("=CANCELLED") && line.ends_with(" 1")),
+        "{ended:?}"
+    );
 }
 
 // A service of 10 000 nodes.
@@ -177,9 +239,17 @@ async fn the_number_of_series_does_not_grow_with_the_nodes() {
 async fn nodes_are_named_if_they_are_asked_for() {
     let meter = Meter::new();
     let attempts = AttemptMetricsLayer::new(meter.otel(Names::Otel)).by_node();
-    call(&stumbling(2).wrap_call(attempts).build().unwrap()).await.unwrap();
+    call(&stumbling(2).wrap_call(attempts).build().unwrap())
+        .await
+        .unwrap();
     let nodes = counts(&meter.series());
-    assert_eq!(nodes.iter().filter(|line| line.contains("tower_micro.node.id=n")).count(), 2);
+    assert_eq!(
+        nodes
+            .iter()
+            .filter(|line| line.contains("tower_micro.node.id=n"))
+            .count(),
+        2
+    );
 }
 
 /// Asks `server` for a method.
@@ -195,19 +265,29 @@ async fn ask(server: &TestServer, path: &str) -> Result<(), Status> {
 async fn what_a_server_is_asked_for_and_has_not_is_one_series() {
     let (meter, greeter) = (Meter::new(), Greeter::new("n0"));
     let layer = HandlerMetricsLayer::new(meter.otel(Names::Otel)).methods(Methods::up_to(10));
-    let router = Server::builder().layer(layer).add_service(greeter.service());
+    let router = Server::builder()
+        .layer(layer)
+        .add_service(greeter.service());
     let server = TestServer::serve("n0", router).await.unwrap();
     for number in 0..50 {
-        ask(&server, &format!("/greeter.Greeter/Made{number}Up")).await.unwrap_err();
+        ask(&server, &format!("/greeter.Greeter/Made{number}Up"))
+            .await
+            .unwrap_err();
     }
     ask(&server, "/greeter.Greeter/SayHello").await.unwrap();
     greeter.answer(Answer::Fail(Status::not_found("nobody")));
     ask(&server, "/greeter.Greeter/SayHello").await.unwrap_err();
     let grpc = "rpc.system.name=grpc";
     let expected = [
-        format!("rpc.server.call.duration[s]{{error.type=UNIMPLEMENTED,rpc.method=other,rpc.response.status_code=UNIMPLEMENTED,{grpc}}} 50"),
-        format!("rpc.server.call.duration[s]{{rpc.method=greeter.Greeter/SayHello,rpc.response.status_code=NOT_FOUND,{grpc}}} 1"),
-        format!("rpc.server.call.duration[s]{{rpc.method=greeter.Greeter/SayHello,rpc.response.status_code=OK,{grpc}}} 1"),
+        format!(
+            "rpc.server.call.duration[s]{{error.type=UNIMPLEMENTED,rpc.method=other,rpc.response.status_code=UNIMPLEMENTED,{grpc}}} 50"
+        ),
+        format!(
+            "rpc.server.call.duration[s]{{rpc.method=greeter.Greeter/SayHello,rpc.response.status_code=NOT_FOUND,{grpc}}} 1"
+        ),
+        format!(
+            "rpc.server.call.duration[s]{{rpc.method=greeter.Greeter/SayHello,rpc.response.status_code=OK,{grpc}}} 1"
+        ),
     ];
     assert_eq!(counts(&meter.series()), expected);
 }
@@ -218,7 +298,9 @@ struct Ledger(Arc<Mutex<Series>>);
 
 impl Ledger {
     fn page(&self, key: &Key) -> Page {
-        let labels = key.labels().map(|label| format!("{}={}", label.key(), label.value()));
+        let labels = key
+            .labels()
+            .map(|label| format!("{}={}", label.key(), label.value()));
         let name = format!("{}{{{}}}", key.name(), labels.collect::<Vec<_>>().join(","));
         Page(self.clone(), name)
     }
@@ -285,7 +367,9 @@ async fn the_facade_is_told_the_same() {
     let expected = [
         format!("rpc_client_active_calls{{{of}}} 0"),
         format!("rpc_client_attempt_duration_seconds{{{of},status=OK}} 1"),
-        format!("rpc_client_attempt_duration_seconds{{{of},status=UNAVAILABLE,disposition=processed}} 1"),
+        format!(
+            "rpc_client_attempt_duration_seconds{{{of},status=UNAVAILABLE,disposition=processed}} 1"
+        ),
         format!("rpc_client_call_duration_seconds{{{of},status=OK}} 1"),
         format!("rpc_client_call_retries{{{of}}} 1"),
     ];

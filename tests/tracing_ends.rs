@@ -8,7 +8,8 @@ use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData
 use tokio::time::{advance, sleep};
 use tonic::{Code, Status, transport::Server};
 use tower_micro::{
-    AttemptTraceLayer, Attempts, CallOptions, CallTraceLayer, Client, HandlerTraceLayer, RetryContext, Static,
+    AttemptTraceLayer, Attempts, CallOptions, CallTraceLayer, Client, HandlerTraceLayer,
+    RetryContext, Static,
 };
 use tower_micro_testkit::{
     Chat, Manner, TestServer,
@@ -18,14 +19,18 @@ use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::{Layer, Registry, filter::LevelFilter, layer::SubscriberExt};
 
 use crate::{
-    support::{Recording, failing, greeter, greeting_until, hello, node_of, number_of, scripted, soon},
+    support::{
+        Recording, failing, greeter, greeting_until, hello, node_of, number_of, scripted, soon,
+    },
     tracing_support::{Telescope, recorder, tree},
 };
 
 /// A chat whose handlers are traced, and a client of it with both layers.
 async fn chat() -> (Telescope, Chat, TestServer, Client) {
     let (telescope, chat) = (Telescope::new(), Chat::new("n0"));
-    let router = Server::builder().layer(HandlerTraceLayer::new()).add_service(chat.service());
+    let router = Server::builder()
+        .layer(HandlerTraceLayer::new())
+        .add_service(chat.service());
     let server = TestServer::serve("n0", router).await.unwrap();
     let registry = Static::addresses("chat", [server.address().to_string()]).unwrap();
     let client = Client::builder()
@@ -53,7 +58,9 @@ async fn count(client: &Client, to: u64, enough: u64) -> Result<u64, Status> {
 }
 
 fn three(client: &str, attempt: &str, server: &str) -> String {
-    format!("chat.Chat/Count CLIENT {client}\n  chat.Chat/Count attempt INTERNAL {attempt}\n    chat.Chat/Count SERVER {server}\n")
+    format!(
+        "chat.Chat/Count CLIENT {client}\n  chat.Chat/Count attempt INTERNAL {attempt}\n    chat.Chat/Count SERVER {server}\n"
+    )
 }
 
 #[tokio::test]
@@ -68,9 +75,15 @@ async fn a_stream_lasts_until_its_trailers() {
 async fn a_stream_that_fails_says_so_by_its_trailers() {
     let (telescope, chat, _server, client) = chat().await;
     chat.behave(Manner::FailAfter(2, Status::data_loss("a page is missing")));
-    assert_eq!(count(&client, 9, 9).await.unwrap_err().code(), Code::DataLoss);
+    assert_eq!(
+        count(&client, 9, 9).await.unwrap_err().code(),
+        Code::DataLoss
+    );
     let seen = telescope.until(3).await;
-    assert_eq!(tree(&seen), three("DATA_LOSS !", "DATA_LOSS !", "DATA_LOSS !"));
+    assert_eq!(
+        tree(&seen),
+        three("DATA_LOSS !", "DATA_LOSS !", "DATA_LOSS !")
+    );
     assert_eq!(seen[0].description, "a page is missing");
 }
 
@@ -80,7 +93,10 @@ async fn a_stream_that_is_let_go_of_was_cancelled() {
     chat.behave(Manner::StallAfter(2));
     assert_eq!(count(&client, 9, 2).await.unwrap(), 2);
     let seen = telescope.until(3).await;
-    assert_eq!(tree(&seen), three("CANCELLED !", "CANCELLED !", "CANCELLED"));
+    assert_eq!(
+        tree(&seen),
+        three("CANCELLED !", "CANCELLED !", "CANCELLED")
+    );
 }
 
 #[tokio::test]
@@ -111,7 +127,14 @@ async fn a_request_stream_is_one_call() {
     assert_eq!(tree(&telescope.until(3).await), expected);
 }
 
-/// Spans that are kept in this process, for tests in which time stands still.
+/// Spans that are kept in this process as they end, and who keeps them.
+pub(crate) fn exported() -> (InMemorySpanExporter, SdkTracerProvider) {
+    let exporter = InMemorySpanExporter::default();
+    let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone());
+    (exporter, provider.build())
+}
+
+/// The same for tests in which time stands still.
 pub(crate) struct Kept {
     exporter: InMemorySpanExporter,
     _subscriber: DefaultGuard,
@@ -119,9 +142,8 @@ pub(crate) struct Kept {
 
 impl Kept {
     pub(crate) fn new() -> Self {
-        let exporter = InMemorySpanExporter::default();
-        let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone());
-        let layer = recorder(&provider.build()).with_filter(LevelFilter::INFO);
+        let (exporter, provider) = exported();
+        let layer = recorder(&provider).with_filter(LevelFilter::INFO);
         let subscriber = tracing::subscriber::set_default(Registry::default().with(layer));
         Self {
             exporter,
@@ -170,11 +192,14 @@ fn slow() -> Client {
 fn check(spans: &[SpanData], over: bool) {
     let mut ids = BTreeMap::<_, u32>::new();
     for span in spans {
-        *ids.entry(span.span_context.span_id().to_string()).or_default() += 1;
+        *ids.entry(span.span_context.span_id().to_string())
+            .or_default() += 1;
     }
     assert!(ids.values().all(|ends| *ends == 1), "{spans:#?}");
     let status = |span: &SpanData| attribute(span, "rpc.response.status_code");
-    let (calls, attempts): (Vec<_>, Vec<_>) = spans.iter().partition(|span| attribute(span, "tower_micro.attempt").is_empty());
+    let (calls, attempts): (Vec<_>, Vec<_>) = spans
+        .iter()
+        .partition(|span| attribute(span, "tower_micro.attempt").is_empty());
     assert_eq!(calls.len(), 1, "{spans:#?}");
     assert_eq!(status(calls[0]), if over { "OK" } else { "CANCELLED" });
     let is_unset = calls[0].status == SpanStatus::Unset;
@@ -183,7 +208,10 @@ fn check(spans: &[SpanData], over: bool) {
         let own = ["UNAVAILABLE", "UNAVAILABLE", "OK"][number];
         let last = number + 1 == attempts.len();
         let status = status(attempt);
-        assert!(status == own || (last && !over && status == "CANCELLED"), "{attempts:#?}");
+        assert!(
+            status == own || (last && !over && status == "CANCELLED"),
+            "{attempts:#?}"
+        );
         assert!(attempt.parent_span_id == calls[0].span_context.span_id());
     }
 }
@@ -223,13 +251,20 @@ async fn a_call_that_is_never_polled_makes_no_span() {
 async fn a_wrapper_that_panics_ends_the_spans_outside_of_it() {
     let kept = Kept::new();
     let panics = |_: tower_micro::Context, _, _: tower_micro::Next| async { panic!("oh no") };
-    let client = scripted(&Recording::of(1), |_| async { unreachable!("nothing is sent") })
-        .wrap_client(CallTraceLayer::new())
-        .wrap_call(tower_micro::from_fn(panics));
-    soon(greeter(&client.build().unwrap()).say_hello(hello())).await.unwrap_err();
+    let client = scripted(&Recording::of(1), |_| async {
+        unreachable!("nothing is sent")
+    })
+    .wrap_client(CallTraceLayer::new())
+    .wrap_call(tower_micro::from_fn(panics));
+    soon(greeter(&client.build().unwrap()).say_hello(hello()))
+        .await
+        .unwrap_err();
     let spans = kept.spans();
     assert_eq!(spans.len(), 1);
-    assert_eq!(attribute(&spans[0], "rpc.response.status_code"), "CANCELLED");
+    assert_eq!(
+        attribute(&spans[0], "rpc.response.status_code"),
+        "CANCELLED"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -253,8 +288,12 @@ async fn an_error_event_of_a_users_own_in_a_recovered_attempt_stays_there() {
         .options(CallOptions::new().idempotent(true))
         .wrap_client(CallTraceLayer::new())
         .wrap_call((attempts, tower_micro::from_fn(complain)));
-    soon(greeter(&client.build().unwrap()).say_hello(hello())).await.unwrap();
+    soon(greeter(&client.build().unwrap()).say_hello(hello()))
+        .await
+        .unwrap();
     let spans = kept.spans();
-    let call = spans.iter().find(|span| attribute(span, "tower_micro.attempt").is_empty());
+    let call = spans
+        .iter()
+        .find(|span| attribute(span, "tower_micro.attempt").is_empty());
     assert_eq!(call.unwrap().status, SpanStatus::Unset);
 }

@@ -7,12 +7,15 @@ use opentelemetry::{Context, baggage::BaggageExt, context::FutureExt, trace::Tra
 use opentelemetry_sdk::trace::Sampler;
 use tonic::transport::Server;
 use tower_micro::{
-    AttemptTraceLayer, Attempts, CallOptions, CallTraceLayer, Client, Format, HandlerTraceLayer, Propagation, Static,
-    Body,
+    AttemptTraceLayer, Attempts, Body, CallOptions, CallTraceLayer, Client, Format,
+    HandlerTraceLayer, Propagation, Static,
 };
 use tower_micro_testkit::{Answer, Greeter, TestServer};
 use tracing::Instrument;
-use tracing_subscriber::{Layer, filter::{LevelFilter, Targets}};
+use tracing_subscriber::{
+    Layer,
+    filter::{LevelFilter, Targets},
+};
 
 use crate::{
     documents::read,
@@ -28,7 +31,9 @@ const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 fn remote(parent: &str) -> Context {
     let mut headers = HeaderMap::new();
     headers.insert("traceparent", parent.parse().unwrap());
-    Propagation::new().extract_headers(&Context::new(), &headers).unwrap()
+    Propagation::new()
+        .extract_headers(&Context::new(), &headers)
+        .unwrap()
 }
 
 /// What each attempt of one call sends; the first one fails.
@@ -53,7 +58,9 @@ async fn sent(layer: CallTraceLayer, attempts: Option<AttemptTraceLayer>) -> Vec
 }
 
 fn parent_of(headers: &HeaderMap) -> (String, String) {
-    let cx = Propagation::new().extract_headers(&Context::new(), headers).expect("a parent");
+    let cx = Propagation::new()
+        .extract_headers(&Context::new(), headers)
+        .expect("a parent");
     let span = cx.span().span_context().clone();
     (span.trace_id().to_string(), span.span_id().to_string())
 }
@@ -68,7 +75,10 @@ async fn each_attempt_sends_its_own_span_and_nothing_of_the_one_before() {
     assert_eq!(sent.len(), 2);
     for (headers, attempt) in sent.iter().zip(&seen[1..]) {
         assert_eq!(headers.get_all("traceparent").iter().count(), 1);
-        assert_eq!(parent_of(headers), (attempt.trace.clone(), attempt.id.clone()));
+        assert_eq!(
+            parent_of(headers),
+            (attempt.trace.clone(), attempt.id.clone())
+        );
     }
 }
 
@@ -77,14 +87,19 @@ async fn in_every_format_a_server_hangs_under_its_caller() {
     for format in Format::ALL {
         let telescope = Telescope::new();
         let propagation = Propagation::none().inject([format]).extract([format]);
-        let fleet = Traced::with(1, HandlerTraceLayer::new().propagation(propagation.clone())).await;
+        let fleet =
+            Traced::with(1, HandlerTraceLayer::new().propagation(propagation.clone())).await;
         let attempts = AttemptTraceLayer::new().attempts(Attempts::Always);
         let client = Client::builder()
             .registry(fleet.registry())
             .wrap_client(CallTraceLayer::new().propagation(propagation.clone()))
             .wrap_call(attempts.propagation(propagation));
         call(&client.build().unwrap()).await.unwrap();
-        assert_eq!(tree(&telescope.until(3).await).matches("SERVER").count(), 1, "{format:?}");
+        assert_eq!(
+            tree(&telescope.until(3).await).matches("SERVER").count(),
+            1,
+            "{format:?}"
+        );
     }
 }
 
@@ -144,7 +159,10 @@ greeter.Greeter/SayHello CLIENT OK
 #[tokio::test]
 async fn a_subscriber_without_opentelemetry_sends_the_context_on() {
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::sink);
-    let subscriber = tracing_subscriber::layer::SubscriberExt::with(tracing_subscriber::registry(), layer.with_filter(LevelFilter::INFO));
+    let subscriber = tracing_subscriber::layer::SubscriberExt::with(
+        tracing_subscriber::registry(),
+        layer.with_filter(LevelFilter::INFO),
+    );
     let _subscriber = tracing::subscriber::set_default(subscriber);
     let attempts = AttemptTraceLayer::new().attempts(Attempts::Always);
     let inside = sent(CallTraceLayer::new(), Some(attempts)).with_context(remote(PARENT));
@@ -155,12 +173,16 @@ async fn a_subscriber_without_opentelemetry_sends_the_context_on() {
 
 #[tokio::test]
 async fn what_the_sampler_refuses_is_sent_as_refused_and_recorded_nowhere() {
-    let refuse = |layer: crate::tracing_support::Recorder| layer.with_filter(LevelFilter::INFO).boxed();
+    let refuse =
+        |layer: crate::tracing_support::Recorder| layer.with_filter(LevelFilter::INFO).boxed();
     let telescope = Telescope::sampling(Sampler::AlwaysOff, refuse);
     let fleet = Traced::of(1).await;
     call(&fleet.client(Attempts::Always)).await.unwrap();
     let sent = sent(CallTraceLayer::new(), None).await;
-    assert!(sent[0]["traceparent"].to_str().unwrap().ends_with("-00"), "{sent:?}");
+    assert!(
+        sent[0]["traceparent"].to_str().unwrap().ends_with("-00"),
+        "{sent:?}"
+    );
     assert!(telescope.seen().is_empty());
 }
 
@@ -168,7 +190,9 @@ async fn what_the_sampler_refuses_is_sent_as_refused_and_recorded_nowhere() {
 async fn a_caller_that_was_not_sampled_is_followed() {
     let refused = PARENT.replace("-01", "-00");
     let telescope = Telescope::new();
-    let sent = sent(CallTraceLayer::new(), None).with_context(remote(&refused)).await;
+    let sent = sent(CallTraceLayer::new(), None)
+        .with_context(remote(&refused))
+        .await;
     let sent = sent[0]["traceparent"].to_str().unwrap();
     assert!(sent.contains(TRACE) && sent.ends_with("-00"), "{sent}");
     assert!(telescope.seen().is_empty());
@@ -197,18 +221,29 @@ async fn metadata_is_recorded_if_it_is_named_and_not_otherwise() {
         .registry(fleet.registry())
         .wrap_client(CallTraceLayer::new().record_metadata([tenant]));
     let mut request = crate::support::hello();
-    request.metadata_mut().insert("x-tenant", "blue".parse().unwrap());
-    request.metadata_mut().insert("authorization", "hunter2".parse().unwrap());
-    crate::support::greeter(&client.build().unwrap()).say_hello(request).await.unwrap();
+    request
+        .metadata_mut()
+        .insert("x-tenant", "blue".parse().unwrap());
+    request
+        .metadata_mut()
+        .insert("authorization", "hunter2".parse().unwrap());
+    crate::support::greeter(&client.build().unwrap())
+        .say_hello(request)
+        .await
+        .unwrap();
     let seen = telescope.until(2).await;
     tree(&seen);
-    assert!(seen.iter().all(|span| span.get("rpc.request.metadata.x-tenant").contains("blue")));
+    assert!(
+        seen.iter()
+            .all(|span| span.get("rpc.request.metadata.x-tenant").contains("blue"))
+    );
     assert!(!format!("{seen:?}").contains("hunter2"));
 }
 
 /// The requests of one version of go-micro, as a bare HTTP/2 server saw them.
 fn recorded() -> Vec<HeaderMap> {
-    let recorded = serde_json::from_str::<serde_json::Value>(&read("tests/traces/wire-headers.json")).unwrap();
+    let recorded =
+        serde_json::from_str::<serde_json::Value>(&read("tests/traces/wire-headers.json")).unwrap();
     let versions = recorded.as_object().unwrap().values();
     let requests = versions.flat_map(|version| version.as_object().unwrap().values());
     requests
@@ -218,7 +253,9 @@ fn recorded() -> Vec<HeaderMap> {
                 let name: http::HeaderName = name.parse().unwrap();
                 let values = values.as_array().unwrap().iter();
                 let values = values.map(|value| value.as_str().unwrap().parse().unwrap());
-                values.map(|value: http::HeaderValue| (name.clone(), value)).collect::<Vec<_>>()
+                values
+                    .map(|value: http::HeaderValue| (name.clone(), value))
+                    .collect::<Vec<_>>()
             };
             pairs.flat_map(pair).collect()
         })
@@ -230,9 +267,18 @@ fn recorded() -> Vec<HeaderMap> {
 async fn what_go_micro_sends_is_handled_as_a_trace_of_its_own() {
     let recorded = recorded();
     assert!(recorded.len() > 20);
-    assert!(recorded.iter().any(|headers| headers.contains_key("micro-trace-id")));
+    assert!(
+        recorded
+            .iter()
+            .any(|headers| headers.contains_key("micro-trace-id"))
+    );
     for headers in recorded {
-        assert!(Propagation::new().extract_headers(&Context::new(), &headers).is_none(), "{headers:?}");
+        assert!(
+            Propagation::new()
+                .extract_headers(&Context::new(), &headers)
+                .is_none(),
+            "{headers:?}"
+        );
         for format in [Format::B3Multi, Format::Jaeger, Format::W3c] {
             let mut traced = headers.clone();
             let propagation = Propagation::new().inject([format]);
@@ -248,11 +294,18 @@ async fn a_call_begun_under_a_span_of_the_program_is_part_of_its_trace() {
     let telescope = Telescope::new();
     let greeter = Greeter::new("n0");
     greeter.answer(Answer::Hello);
-    let router = Server::builder().layer(HandlerTraceLayer::new()).add_service(greeter.service());
+    let router = Server::builder()
+        .layer(HandlerTraceLayer::new())
+        .add_service(greeter.service());
     let server = TestServer::serve("n0", router).await.unwrap();
     let registry = Static::addresses("greeter", [server.address().to_string()]).unwrap();
-    let client = Client::builder().registry(registry).wrap_client(CallTraceLayer::new());
-    call(&client.build().unwrap()).instrument(tracing::info_span!("job")).await.unwrap();
+    let client = Client::builder()
+        .registry(registry)
+        .wrap_client(CallTraceLayer::new());
+    call(&client.build().unwrap())
+        .instrument(tracing::info_span!("job"))
+        .await
+        .unwrap();
     let expected = "\
 job INTERNAL
   greeter.Greeter/SayHello CLIENT OK

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tonic::{Code, Status, transport::Server};
 use tower_micro::{
-    AttemptTraceLayer, Attempts, CallOptions, CallTraceLayer, Channel, Client, HandlerTraceLayer, Names,
-    RequestExt, Service, Static, handlers,
+    AttemptTraceLayer, Attempts, CallOptions, CallTraceLayer, Channel, Client, HandlerTraceLayer,
+    Names, RequestExt, Service, Static, handlers,
 };
 use tower_micro_testkit::{
     Answer, Greeter, TestServer,
@@ -33,7 +33,9 @@ impl Traced {
         for number in 0..count {
             let id = format!("n{number}");
             let greeter = Greeter::new(&id);
-            let router = Server::builder().layer(layer.clone()).add_service(greeter.service());
+            let router = Server::builder()
+                .layer(layer.clone())
+                .add_service(greeter.service());
             servers.push(TestServer::serve(id, router).await.unwrap());
             greeters.push(greeter);
         }
@@ -144,7 +146,10 @@ async fn names_are_those_of_go_micro_or_grpc_if_they_are_asked_for() {
         say(&client.build().unwrap()).await.unwrap();
         let seen = telescope.until(3).await;
         tree(&seen);
-        assert_eq!(seen.iter().map(|span| &*span.name).collect::<Vec<_>>(), expected);
+        assert_eq!(
+            seen.iter().map(|span| &*span.name).collect::<Vec<_>>(),
+            expected
+        );
         let counted = seen[1].attributes.contains_key("previous-rpc-attempts");
         assert_eq!(counted, names == Names::Grpc);
     }
@@ -167,7 +172,9 @@ async fn recovered(attempts: Attempts) -> (Telescope, Traced) {
 fn last(seen: Vec<crate::tracing_support::Seen>) -> Vec<crate::tracing_support::Seen> {
     let last = seen.iter().rev().find(|span| span.parent.is_empty());
     let trace = last.expect("a root").trace.clone();
-    seen.into_iter().filter(|span| span.trace == trace).collect()
+    seen.into_iter()
+        .filter(|span| span.trace == trace)
+        .collect()
 }
 
 #[tokio::test]
@@ -224,7 +231,12 @@ async fn a_call_that_fails_for_good_names_the_node_it_failed_on_last() {
     fleet.fail(0, Status::unavailable("busy"));
     say(&fleet.client(Attempts::Always)).await.unwrap_err();
     let seen = telescope.until(7).await;
-    assert_eq!(tree(&seen).matches("attempt INTERNAL UNAVAILABLE !").count(), 3);
+    assert_eq!(
+        tree(&seen)
+            .matches("attempt INTERNAL UNAVAILABLE !")
+            .count(),
+        3
+    );
     assert_eq!(seen[0].get("tower_micro.attempts"), "int 3");
     assert_eq!(seen[0].get("tower_micro.node.id"), "n0");
 }
@@ -233,7 +245,9 @@ async fn a_call_that_fails_for_good_names_the_node_it_failed_on_last() {
 async fn a_deadline_is_told_at_every_level() {
     let (telescope, fleet) = (Telescope::new(), Traced::of(1).await);
     fleet.greeters[0].answer(Answer::Never);
-    let options = CallOptions::new().timeout(Duration::from_millis(50)).retries(0);
+    let options = CallOptions::new()
+        .timeout(Duration::from_millis(50))
+        .retries(0);
     let client = fleet.client(Attempts::Always);
     let mut stub = greeter(&client);
     let error = soon(stub.say_hello(hello().with_options(options))).await;
@@ -245,8 +259,16 @@ greeter.Greeter/SayHello CLIENT DEADLINE_EXCEEDED !
   greeter.Greeter/SayHello attempt INTERNAL DEADLINE_EXCEEDED !
 ";
     // The server is told by a reset or by its own clock, whichever comes first.
-    let theirs = ["    greeter.Greeter/SayHello SERVER CANCELLED\n", "    greeter.Greeter/SayHello SERVER DEADLINE_EXCEEDED !\n"];
-    assert!(theirs.iter().any(|server| tree == format!("{ours}{server}")), "{tree}");
+    let theirs = [
+        "    greeter.Greeter/SayHello SERVER CANCELLED\n",
+        "    greeter.Greeter/SayHello SERVER DEADLINE_EXCEEDED !\n",
+    ];
+    assert!(
+        theirs
+            .iter()
+            .any(|server| tree == format!("{ours}{server}")),
+        "{tree}"
+    );
     assert_eq!(seen[0].get("error.type"), "deadline");
 }
 
@@ -259,7 +281,10 @@ async fn a_service_without_nodes_has_no_attempt() {
         .wrap_call(AttemptTraceLayer::new().attempts(Attempts::Always));
     say(&client.build().unwrap()).await.unwrap_err();
     let seen = telescope.seen();
-    assert_eq!(tree(&seen), "greeter.Greeter/SayHello CLIENT UNAVAILABLE !\n");
+    assert_eq!(
+        tree(&seen),
+        "greeter.Greeter/SayHello CLIENT UNAVAILABLE !\n"
+    );
     assert_eq!(seen[0].get("error.type"), "no_nodes");
 }
 
@@ -297,7 +322,9 @@ impl greeter_server::Greeter for Relay {
 async fn relay(behind: &Client, layer: HandlerTraceLayer) -> TestServer {
     let relay = greeter_server::GreeterServer::new(Relay(greeter(behind)));
     let mut server = Server::builder().layer(layer).layer(handlers());
-    TestServer::serve("front", server.add_service(relay)).await.unwrap()
+    TestServer::serve("front", server.add_service(relay))
+        .await
+        .unwrap()
 }
 
 fn client_of(server: &TestServer) -> Client {
@@ -360,7 +387,10 @@ async fn spans_of_yours_in_between_stay_in_between() {
         .wrap_call(AttemptTraceLayer::new().attempts(Attempts::Always))
         .build()
         .unwrap();
-    say(&client).instrument(tracing::info_span!("request")).await.unwrap();
+    say(&client)
+        .instrument(tracing::info_span!("request"))
+        .await
+        .unwrap();
     let expected = "\
 request INTERNAL
   greeter.Greeter/SayHello CLIENT OK
@@ -384,6 +414,9 @@ async fn a_layer_alone_around_tonics_own_channel_does_the_same() {
     let seen = telescope.until(4).await;
     let failed = last(seen);
     // Nobody told it what the service is called.
-    assert_eq!(failed.iter().map(|span| span.status()).collect::<Vec<_>>(), ["UNAVAILABLE"; 2]);
+    assert_eq!(
+        failed.iter().map(|span| span.status()).collect::<Vec<_>>(),
+        ["UNAVAILABLE"; 2]
+    );
     assert_eq!(failed[1].parent, failed[0].id);
 }

@@ -55,7 +55,11 @@ pub(crate) struct Seen {
 impl Seen {
     fn of(span: Exported) -> Self {
         let status = span.status.clone().unwrap_or_default();
-        assert_ne!(status.code(), StatusCode::Ok, "success stays unset: {span:?}");
+        assert_ne!(
+            status.code(),
+            StatusCode::Ok,
+            "success stays unset: {span:?}"
+        );
         Self {
             trace: hex(&span.trace_id),
             id: hex(&span.span_id),
@@ -155,7 +159,10 @@ impl Telescope {
             let _elsewhere = elsewhere().enter();
             let address = collect(collector.clone());
             let exporter = SpanExporter::builder().with_tonic();
-            exporter.with_endpoint(format!("http://{address}")).build().unwrap()
+            exporter
+                .with_endpoint(format!("http://{address}"))
+                .build()
+                .unwrap()
         };
         let provider = SdkTracerProvider::builder()
             .with_span_processor(BatchSpanProcessor::builder(exporter).build())
@@ -222,9 +229,15 @@ pub(crate) fn tree(seen: &[Seen]) -> String {
     let ids: BTreeSet<_> = seen.iter().map(|span| &span.id).collect();
     assert_eq!(ids.len(), seen.len(), "each span once: {seen:#?}");
     let is_root = |span: &&Seen| span.parent.is_empty();
-    let orphans = seen.iter().filter(|span| !is_root(span) && !ids.contains(&span.parent));
+    let orphans = seen
+        .iter()
+        .filter(|span| !is_root(span) && !ids.contains(&span.parent));
     assert_eq!(orphans.count(), 0, "no orphan: {seen:#?}");
-    assert_eq!(seen.iter().filter(is_root).count(), 1, "one root: {seen:#?}");
+    assert_eq!(
+        seen.iter().filter(is_root).count(),
+        1,
+        "one root: {seen:#?}"
+    );
     let mut text = String::new();
     draw(seen, "", 0, &mut text);
     text
@@ -249,15 +262,36 @@ const TABLE: [(&str, SpanKind, &[&str], &[&str]); 5] = [
     (
         "call",
         SpanKind::Client,
-        &["rpc.system.name", "rpc.method", "server.address", "rpc.response.status_code"],
-        &["error.type", "network.peer.address", "network.peer.port", "tower_micro.node.id", "tower_micro.attempts"],
+        &[
+            "rpc.system.name",
+            "rpc.method",
+            "server.address",
+            "rpc.response.status_code",
+        ],
+        &[
+            "error.type",
+            "network.peer.address",
+            "network.peer.port",
+            "tower_micro.node.id",
+            "tower_micro.attempts",
+        ],
     ),
     (
         "attempt",
         SpanKind::Internal,
-        &["rpc.method", "tower_micro.attempt", "rpc.response.status_code"],
-        &["error.type", "network.peer.address", "network.peer.port", "tower_micro.node.id",
-            "tower_micro.disposition", "previous-rpc-attempts"],
+        &[
+            "rpc.method",
+            "tower_micro.attempt",
+            "rpc.response.status_code",
+        ],
+        &[
+            "error.type",
+            "network.peer.address",
+            "network.peer.port",
+            "tower_micro.node.id",
+            "tower_micro.disposition",
+            "previous-rpc-attempts",
+        ],
     ),
     (
         "handler",
@@ -268,7 +302,12 @@ const TABLE: [(&str, SpanKind, &[&str], &[&str]); 5] = [
     (
         "http call",
         SpanKind::Client,
-        &["http.request.method", "url.full", "server.address", "server.port"],
+        &[
+            "http.request.method",
+            "url.full",
+            "server.address",
+            "server.port",
+        ],
         &["error.type", "http.response.status_code"],
     ),
     (
@@ -297,7 +336,8 @@ pub(crate) fn check(span: &Seen) {
     let is_http = span.attributes.contains_key("http.request.method");
     let is_ours = is_http || span.attributes.contains_key("rpc.method");
     let mut rows = TABLE.iter().filter(|_| is_ours);
-    let row = rows.find(|(name, kind, ..)| *kind == span.kind && name.starts_with("http") == is_http);
+    let row =
+        rows.find(|(name, kind, ..)| *kind == span.kind && name.starts_with("http") == is_http);
     let Some((name, _, required, optional)) = row else {
         assert!(!is_ours, "no span of ours is of this kind: {span:#?}");
         return;
@@ -308,13 +348,26 @@ pub(crate) fn check(span: &Seen) {
     for key in span.attributes.keys() {
         let is_known = required.contains(&key.as_str()) || optional.contains(&key.as_str());
         let is_allowed = is_known || key.starts_with("rpc.request.metadata.");
-        assert!(is_allowed && !FORBIDDEN.contains(&key.as_str()), "{name} with {key}");
+        assert!(
+            is_allowed && !FORBIDDEN.contains(&key.as_str()),
+            "{name} with {key}"
+        );
     }
-    assert!(span.nanos.0 <= span.nanos.1, "it ends after it began: {span:#?}");
+    assert!(
+        span.nanos.0 <= span.nanos.1,
+        "it ends after it began: {span:#?}"
+    );
     let has_type = !span.get("error.type").is_empty();
     assert_eq!(has_type, span.is_error, "an error says which: {span:#?}");
-    for number in ["tower_micro.attempt", "network.peer.port", "http.response.status_code"] {
+    for number in [
+        "tower_micro.attempt",
+        "network.peer.port",
+        "http.response.status_code",
+    ] {
         let value = span.get(number);
-        assert!(value.is_empty() || value.starts_with("int "), "{number} is {value}");
+        assert!(
+            value.is_empty() || value.starts_with("int "),
+            "{number} is {value}"
+        );
     }
 }

@@ -251,7 +251,9 @@ impl<M: Measure> Watch for OneAttempt<M> {
 
     fn ended(self, ending: Ending<'_>) {
         let now = Instant::now();
-        let overdue = self.deadline.is_some_and(|deadline| deadline.has_passed(now));
+        let overdue = self
+            .deadline
+            .is_some_and(|deadline| deadline.has_passed(now));
         let code = match ending {
             Ending::Dropped { .. } if overdue => Code::DeadlineExceeded,
             _ => ending.code(),

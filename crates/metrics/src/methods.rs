@@ -60,13 +60,15 @@ impl Methods {
         if self.known.load().len() < self.limit {
             self.learn(method);
         }
-        self.known(method).unwrap_or_else(|| Arc::clone(&self.other))
+        self.known(method)
+            .unwrap_or_else(|| Arc::clone(&self.other))
     }
 
     /// The same, without learning it.
     pub fn name_if_known(&self, path: &str) -> Arc<str> {
         let method = path.strip_prefix('/').unwrap_or(path);
-        self.known(method).unwrap_or_else(|| Arc::clone(&self.other))
+        self.known(method)
+            .unwrap_or_else(|| Arc::clone(&self.other))
     }
 
     fn known(&self, method: &str) -> Option<Arc<str>> {

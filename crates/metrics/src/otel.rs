@@ -40,9 +40,9 @@ const OTEL_BOUNDARIES: [f64; 14] = [
 
 /// gRFC A66, "Metrics Schema".
 const GRPC_BOUNDARIES: [f64; 41] = [
-    0.0, 0.00001, 0.00005, 0.0001, 0.0003, 0.0006, 0.0008, 0.001, 0.002, 0.003, 0.004, 0.005, 0.006,
-    0.008, 0.01, 0.013, 0.016, 0.02, 0.025, 0.03, 0.04, 0.05, 0.065, 0.08, 0.1, 0.13, 0.16, 0.2, 0.25,
-    0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0,
+    0.0, 0.00001, 0.00005, 0.0001, 0.0003, 0.0006, 0.0008, 0.001, 0.002, 0.003, 0.004, 0.005,
+    0.006, 0.008, 0.01, 0.013, 0.016, 0.02, 0.025, 0.03, 0.04, 0.05, 0.065, 0.08, 0.1, 0.13, 0.16,
+    0.2, 0.25, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0,
 ];
 
 /// A96.
@@ -138,7 +138,9 @@ impl Otel {
             call: seconds(words.call, "The time of a call, all attempts included."),
             attempt: seconds(words.attempt, "The time of an attempt."),
             started: (names == Names::Grpc).then(|| started.with_unit("{attempt}").build()),
-            retries: retries.with_description("Retries of calls that had any.").build(),
+            retries: retries
+                .with_description("Retries of calls that had any.")
+                .build(),
             active: (names == Names::Otel).then(|| active.with_unit("{call}").build()),
             handled: seconds(words.handled, "The time of a call that was handled."),
         }

@@ -79,11 +79,7 @@ impl<B: Body, W: Watch> Body for ObservedBody<B, W> {
 }
 
 /// How the exchange ends with `frame`, if it does; after the last one nobody asks for more.
-fn read<D: Buf>(
-    frame: &Frame<D>,
-    ends_with: &mut EndsWith,
-    last: bool,
-) -> Option<Ending<'static>> {
+fn read<D: Buf>(frame: &Frame<D>, ends_with: &mut EndsWith, last: bool) -> Option<Ending<'static>> {
     if let (Some(trailers), EndsWith::Trailers) = (frame.trailers_ref(), &ends_with) {
         return Some(Ending::Status(status(trailers).unwrap_or(Code::Unknown)));
     }

@@ -52,8 +52,12 @@ impl TestServer {
     pub async fn serve<L, RB>(id: impl Into<String>, router: Router<L>) -> io::Result<Self>
     where
         L: Layer<Routes> + Send + 'static,
-        L::Service: Service<Request<Body>, Response = Response<RB>, Future: Send, Error: Into<BoxError> + Send>
-            + Clone
+        L::Service: Service<
+                Request<Body>,
+                Response = Response<RB>,
+                Future: Send,
+                Error: Into<BoxError> + Send,
+            > + Clone
             + Send
             + 'static,
         RB: http_body::Body<Data = bytes::Bytes, Error: Into<BoxError>> + Send + 'static,

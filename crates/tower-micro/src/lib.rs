@@ -15,7 +15,9 @@ pub use tower_micro_client::{
 };
 #[cfg(feature = "metrics")]
 #[doc(inline)]
-pub use tower_micro_metrics::{AttemptMetricsLayer, CallMetricsLayer, HandlerMetricsLayer, Measure};
+pub use tower_micro_metrics::{
+    AttemptMetricsLayer, CallMetricsLayer, HandlerMetricsLayer, Measure,
+};
 #[cfg(feature = "memory")]
 #[doc(inline)]
 pub use tower_micro_registry::Memory;

@@ -195,7 +195,8 @@ impl Facts {
     fn code(&self, ending: &Ending<'_>) -> Code {
         let overdue = || {
             let now = tokio::time::Instant::now();
-            self.deadline.is_some_and(|deadline| deadline.has_passed(now))
+            self.deadline
+                .is_some_and(|deadline| deadline.has_passed(now))
         };
         match ending {
             Ending::Dropped { .. } if overdue() => Code::DeadlineExceeded,
@@ -250,7 +251,8 @@ impl Watch for Attempt {
             return self.tell_call(&ending);
         }
         if let Ending::Failed(error) = ending {
-            self.span.record(attributes::DISPOSITION, words::disposition(error));
+            self.span
+                .record(attributes::DISPOSITION, words::disposition(error));
         }
         ending::of_client(&self.span, self.facts.code(&ending), &ending);
     }

@@ -154,7 +154,9 @@ impl Observer for Calls {
         }
         let cx = context_of(&span);
         self.send(&cx, request);
-        let ambient = is_worth_sending(&cx).then(|| self.without_parent()).flatten();
+        let ambient = is_worth_sending(&cx)
+            .then(|| self.without_parent())
+            .flatten();
         (!span.is_disabled() || ambient.is_some()).then_some(Call { span, ambient })
     }
 }

@@ -104,7 +104,9 @@ pub(crate) fn host_and_port(address: &str) -> (&str, Option<u16>) {
         Some((host, port)) => (host, port.parse().ok()),
         None => (address, None),
     };
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
     (bare.unwrap_or(host), port)
 }
 

@@ -83,7 +83,8 @@ mod tests {
         let attempt = "greeter.Greeter/SayHello attempt";
         assert_eq!(names(Names::Otel), [method, attempt, method]);
         assert_eq!(names(Names::GoMicro), ["greeter.Greeter.SayHello"; 3]);
-        let grpc = ["Sent", "Attempt", "Recv"].map(|role| format!("{role}.greeter.Greeter.SayHello"));
+        let grpc =
+            ["Sent", "Attempt", "Recv"].map(|role| format!("{role}.greeter.Greeter.SayHello"));
         assert_eq!(names(Names::Grpc), grpc);
     }
 

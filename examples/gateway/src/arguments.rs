@@ -17,7 +17,11 @@ impl Arguments {
                 "--otlp" => &mut arguments.otlp,
                 "--html" => &mut arguments.html,
                 "--onion" => &mut arguments.onion,
-                other => return Err(format!("{other} is none of --otlp URL, --html FILE, --onion FILE")),
+                other => {
+                    return Err(format!(
+                        "{other} is none of --otlp URL, --html FILE, --onion FILE"
+                    ));
+                }
             };
             *place = Some(given.next().ok_or(format!("{name} needs a value"))?);
         }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tonic::{Request, Response, Status, transport::Server};
 use tower_micro::{
-    AttemptTraceLayer, Attempts, BoxError, CallOptions, CallTraceLayer, Channel, Client, HandlerTraceLayer,
-    Service, Static, handlers,
+    AttemptTraceLayer, Attempts, BoxError, CallOptions, CallTraceLayer, Channel, Client,
+    HandlerTraceLayer, Service, Static, handlers,
 };
 use tower_micro_testkit::{
     Answer, Greeter, TestServer,
@@ -28,8 +28,15 @@ impl Services {
         let (a, b) = (Greeter::new("a"), Greeter::new("b"));
         a.answer(Answer::After(Duration::from_millis(20)));
         b.answer(Answer::Fail(Status::unavailable("busy")));
-        let (a, b) = (serve("a", a.service()).await?, serve("b", b.service()).await?);
-        let hello = client(Service::new("hello", "1").with_node(b.node()).with_node(a.node()))?;
+        let (a, b) = (
+            serve("a", a.service()).await?,
+            serve("b", b.service()).await?,
+        );
+        let hello = client(
+            Service::new("hello", "1")
+                .with_node(b.node())
+                .with_node(a.node()),
+        )?;
 
         let welcome = Welcome(GreeterClient::new(hello.channel("hello")));
         let w = serve("w", GreeterServer::new(welcome)).await?;
@@ -60,7 +67,9 @@ async fn serve<S>(id: &str, service: GreeterServer<S>) -> std::io::Result<TestSe
 where
     S: greeter_server::Greeter,
 {
-    let mut server = Server::builder().layer(HandlerTraceLayer::new()).layer(handlers());
+    let mut server = Server::builder()
+        .layer(HandlerTraceLayer::new())
+        .layer(handlers());
     TestServer::serve(id, server.add_service(service)).await
 }
 
@@ -69,8 +78,16 @@ struct Welcome(GreeterClient<Channel>);
 
 #[tonic::async_trait]
 impl greeter_server::Greeter for Welcome {
-    async fn say_hello(&self, request: Request<HelloRequest>) -> Result<Response<HelloReply>, Status> {
-        let mut reply = self.0.clone().say_hello(request.into_inner()).await?.into_inner();
+    async fn say_hello(
+        &self,
+        request: Request<HelloRequest>,
+    ) -> Result<Response<HelloReply>, Status> {
+        let mut reply = self
+            .0
+            .clone()
+            .say_hello(request.into_inner())
+            .await?
+            .into_inner();
         reply.message = format!("Welcome! {}, says node {}.", reply.message, reply.node);
         Ok(Response::new(reply))
     }

@@ -12,7 +12,9 @@ use tower_micro::{
         picture::{Recorder, Trace},
     },
 };
-use tracing_subscriber::{Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 /// A recorder for the picture, and an exporter if there is a collector.
 pub(crate) struct Telemetry {
@@ -53,7 +55,12 @@ impl Telemetry {
         let mut before = String::new();
         loop {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            let now: String = self.recorder.traces().iter().map(Trace::waterfall).collect();
+            let now: String = self
+                .recorder
+                .traces()
+                .iter()
+                .map(Trace::waterfall)
+                .collect();
             if now == before {
                 return;
             }

@@ -37,7 +37,10 @@ async fn main() -> Result<ExitCode, BoxError> {
         .registry(registry)
         .options(CallOptions::new().idempotent(true).report(true))
         .wrap_client((CallTraceLayer::new(), from_fn(screen::show_call)))
-        .wrap_call((AttemptTraceLayer::new().attempts(Traced::Always), attempts.layer()))
+        .wrap_call((
+            AttemptTraceLayer::new().attempts(Traced::Always),
+            attempts.layer(),
+        ))
         .build()?;
     screen::begin(client.onion());
 

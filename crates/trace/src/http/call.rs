@@ -85,7 +85,11 @@ fn name<B>(request: &Request<B>) -> Cow<'_, str> {
 
 fn span_of<B>(request: &Request<B>) -> Span {
     let uri = request.uri();
-    let standard = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    let standard = if uri.scheme_str() == Some("https") {
+        443
+    } else {
+        80
+    };
     span!(
         target: attributes::CALL,
         Level::INFO,

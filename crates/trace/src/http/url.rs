@@ -18,7 +18,9 @@ mod tests {
 
     #[test]
     fn user_and_query_are_left_out() {
-        let uri = "https://ada:secret@example.com:8443/a/b?token=secret".parse().unwrap();
+        let uri = "https://ada:secret@example.com:8443/a/b?token=secret"
+            .parse()
+            .unwrap();
         assert_eq!(redacted(&uri), "https://example.com:8443/a/b?REDACTED");
         let bare = "http://[::1]/".parse().unwrap();
         assert_eq!(redacted(&bare), "http://[::1]/");

@@ -40,7 +40,14 @@ where
     );
     let mut top = PADDING / 2;
     for (depth, ring) in rings.iter().enumerate() {
-        draw(&mut svg, ring, depth, top, height - PADDING / 2 - depth * PADDING, &times);
+        draw(
+            &mut svg,
+            ring,
+            depth,
+            top,
+            height - PADDING / 2 - depth * PADDING,
+            &times,
+        );
         top += tall(ring) - PADDING;
     }
     svg.push_str("</svg>\n");
@@ -64,7 +71,14 @@ fn tall((_, layers): &Ring) -> usize {
     HEAD + layers.len() * LAYER + PADDING + GAP
 }
 
-fn draw(svg: &mut String, ring: &Ring, depth: usize, top: usize, bottom: usize, times: &[Duration]) {
+fn draw(
+    svg: &mut String,
+    ring: &Ring,
+    depth: usize,
+    top: usize,
+    bottom: usize,
+    times: &[Duration],
+) {
     let (name, layers) = ring;
     let left = PADDING + depth * PADDING;
     let (width, height) = (WIDTH - 2 * depth * PADDING, bottom - top);
@@ -79,7 +93,12 @@ fn draw(svg: &mut String, ring: &Ring, depth: usize, top: usize, bottom: usize, 
     );
     for (number, layer) in layers.iter().enumerate() {
         let line = top + HEAD + 15 + number * LAYER;
-        let _ = write!(svg, "<text x=\"{}\" y=\"{line}\">{}</text>", text + 14, escaped(layer));
+        let _ = write!(
+            svg,
+            "<text x=\"{}\" y=\"{line}\">{}</text>",
+            text + 14,
+            escaped(layer)
+        );
     }
 }
 
@@ -104,16 +123,23 @@ fn times(trace: &Trace) -> Vec<Duration> {
         return Vec::new();
     };
     let call = &rows[at];
-    let inside = rows[at + 1..].iter().take_while(|row| row.depth > call.depth);
+    let inside = rows[at + 1..]
+        .iter()
+        .take_while(|row| row.depth > call.depth);
     let inside: Vec<_> = inside.collect();
     let sum = |what, depth| -> Option<Duration> {
-        let rows = inside.iter().filter(|row| row.what == what && row.depth == depth);
+        let rows = inside
+            .iter()
+            .filter(|row| row.what == what && row.depth == depth);
         let lengths: Vec<_> = rows.map(|row| long(row)).collect();
         (!lengths.is_empty()).then(|| lengths.into_iter().sum())
     };
     let attempts = sum(What::Attempt, call.depth + 1);
     let handlers = attempts.and_then(|_| sum(What::Handler, call.depth + 2));
-    [Some(long(call)), attempts, handlers].into_iter().flatten().collect()
+    [Some(long(call)), attempts, handlers]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn long(row: &Row) -> Duration {

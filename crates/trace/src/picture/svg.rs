@@ -63,15 +63,35 @@ impl Trace {
         let length = told(row.ends.saturating_sub(row.begins));
         let (label, status) = (escaped(&row.label), escaped(&row.status));
         let hover = format!("{label}: {length} {status}, after {}", told(row.begins));
-        let _ = write!(svg, "<g><title>{hover}</title><text x=\"{left}\" y=\"{line}\">{}</text>", escaped(&cut(row)));
+        let _ = write!(
+            svg,
+            "<g><title>{hover}</title><text x=\"{left}\" y=\"{line}\">{}</text>",
+            escaped(&cut(row))
+        );
         let class = class(row);
         let _ = match row.what {
-            What::Event => write!(svg, "<text class=\"bad\" x=\"{x:.1}\" y=\"{line}\" text-anchor=\"middle\">×</text>"),
-            _ => write!(svg, "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{bar}\" width=\"{long:.1}\" height=\"14\" rx=\"3\"/>"),
+            What::Event => write!(
+                svg,
+                "<text class=\"bad\" x=\"{x:.1}\" y=\"{line}\" text-anchor=\"middle\">×</text>"
+            ),
+            _ => write!(
+                svg,
+                "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{bar}\" width=\"{long:.1}\" height=\"14\" rx=\"3\"/>"
+            ),
         };
-        let (end, tone) = (MARGIN + LABELS + BARS + 14, if row.failed { "bad" } else { "dim" });
-        let length = if row.what == What::Event { String::new() } else { format!("{length} ") };
-        let _ = write!(svg, "<text class=\"{tone}\" x=\"{end}\" y=\"{line}\">{length}{status}</text></g>");
+        let (end, tone) = (
+            MARGIN + LABELS + BARS + 14,
+            if row.failed { "bad" } else { "dim" },
+        );
+        let length = if row.what == What::Event {
+            String::new()
+        } else {
+            format!("{length} ")
+        };
+        let _ = write!(
+            svg,
+            "<text class=\"{tone}\" x=\"{end}\" y=\"{line}\">{length}{status}</text></g>"
+        );
     }
 }
 

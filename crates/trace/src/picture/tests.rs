@@ -9,15 +9,29 @@ use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter, SpanLinks};
 use super::*;
 
 /// A span from one millisecond to another.
-fn span(id: u8, parent: u8, name: &'static str, kind: SpanKind, ms: (u64, u64), code: &'static str) -> SpanData {
-    let time = |ms| SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000) + Duration::from_millis(ms);
+fn span(
+    id: u8,
+    parent: u8,
+    name: &'static str,
+    kind: SpanKind,
+    ms: (u64, u64),
+    code: &'static str,
+) -> SpanData {
+    let time =
+        |ms| SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000) + Duration::from_millis(ms);
     let of = |id: u8| SpanId::from_bytes(u64::from(id).to_be_bytes());
     let status = match code {
         "OK" | "" => Status::Unset,
         _ => Status::error(""),
     };
     SpanData {
-        span_context: SpanContext::new(TraceId::from(7), of(id), TraceFlags::SAMPLED, false, TraceState::NONE),
+        span_context: SpanContext::new(
+            TraceId::from(7),
+            of(id),
+            TraceFlags::SAMPLED,
+            false,
+            TraceState::NONE,
+        ),
         parent_span_id: of(parent),
         parent_span_is_remote: false,
         span_kind: kind,
@@ -33,19 +47,30 @@ fn span(id: u8, parent: u8, name: &'static str, kind: SpanKind, ms: (u64, u64), 
     }
 }
 
-fn attempt(id: u8, number: i64, node: &'static str, ms: (u64, u64), code: &'static str) -> SpanData {
+fn attempt(
+    id: u8,
+    number: i64,
+    node: &'static str,
+    ms: (u64, u64),
+    code: &'static str,
+) -> SpanData {
     let mut span = span(id, 1, "a.B/C attempt", SpanKind::Internal, ms, code);
-    span.attributes.push(KeyValue::new("tower_micro.attempt", number));
-    span.attributes.push(KeyValue::new("tower_micro.node.id", node));
+    span.attributes
+        .push(KeyValue::new("tower_micro.attempt", number));
+    span.attributes
+        .push(KeyValue::new("tower_micro.node.id", node));
     span
 }
 
 /// A call that was tried twice, out of order.
 fn retried() -> Vec<SpanData> {
     let mut call = span(1, 0, "a.B/C", SpanKind::Client, (0, 80), "OK");
-    call.attributes.push(KeyValue::new("tower_micro.attempts", 2));
+    call.attributes
+        .push(KeyValue::new("tower_micro.attempts", 2));
     let mut failed = attempt(2, 1, "n<0>", (0, 20), "UNAVAILABLE");
-    failed.attributes.push(KeyValue::new("tower_micro.disposition", "unprocessed"));
+    failed
+        .attributes
+        .push(KeyValue::new("tower_micro.disposition", "unprocessed"));
     vec![
         span(4, 3, "a.B/C", SpanKind::Server, (34, 78), "OK"),
         attempt(3, 2, "n1", (30, 80), "OK"),
@@ -87,8 +112,12 @@ fn a_failed_attempt_without_a_span_is_a_cross() {
         KeyValue::new("rpc.response.status_code", "UNAVAILABLE"),
     ];
     let at = call.start_time + Duration::from_millis(10);
-    call.events.events.push(Event::new("attempt failed", at, told, 0));
-    call.events.events.push(Event::new("something of the program's", at, Vec::new(), 0));
+    call.events
+        .events
+        .push(Event::new("attempt failed", at, told, 0));
+    call.events
+        .events
+        .push(Event::new("something of the program's", at, Vec::new(), 0));
     let trace = &Trace::all(&[call])[0];
     let expected = "\
 a.B/C                    ├──────────────────────────────────────┤   40.0 ms  OK
@@ -127,7 +156,11 @@ fn the_onion_tells_the_time_of_each_ring() {
     ];
     let traces = Trace::all(&retried());
     let svg = onion(layers, traces.first());
-    for told in ["80.0 ms in all, 10.0 ms here", "70.0 ms in all, 26.0 ms here", "44.0 ms"] {
+    for told in [
+        "80.0 ms in all, 10.0 ms here",
+        "70.0 ms in all, 26.0 ms here",
+        "44.0 ms",
+    ] {
         assert!(svg.contains(&format!(">{told}<")), "{told}: {svg}");
     }
     let bare = onion(layers, None);

@@ -211,7 +211,8 @@ fn attempt(number: &str, pairs: &[opentelemetry::KeyValue]) -> String {
 
 fn status(span: &SpanData) -> String {
     let pairs = &span.attributes;
-    let code = value(pairs, attributes::STATUS_CODE).or_else(|| value(pairs, attributes::HTTP_STATUS));
+    let code =
+        value(pairs, attributes::STATUS_CODE).or_else(|| value(pairs, attributes::HTTP_STATUS));
     let failed = matches!(span.status, Status::Error { .. }).then(|| "ERROR".to_owned());
     let mut words: Vec<_> = code.or(failed).into_iter().collect();
     words.extend(value(pairs, attributes::DISPOSITION).map(|told| format!("({told})")));

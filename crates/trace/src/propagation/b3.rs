@@ -22,7 +22,10 @@ pub(super) fn extract_single(from: &dyn Extractor) -> Option<SpanContext> {
     let mut parts = from.get(SINGLE)?.trim().split('-');
     let (trace, span) = (parts.next()?, parts.next()?);
     let sampled = parts.next();
-    if parts.next().is_some_and(|parent| span_id(parent, Case::Any).is_none()) {
+    if parts
+        .next()
+        .is_some_and(|parent| span_id(parent, Case::Any).is_none())
+    {
         return None;
     }
     if parts.next().is_some() {

@@ -28,7 +28,12 @@ const ENCODED: &AsciiSet = &CONTROLS
     .add(b'\\');
 
 /// Adds to `cx` what is allowed of what came.
-pub(super) fn extract(cx: Context, allowed: &[String], jaeger: bool, from: &dyn Extractor) -> Context {
+pub(super) fn extract(
+    cx: Context,
+    allowed: &[String],
+    jaeger: bool,
+    from: &dyn Extractor,
+) -> Context {
     if allowed.is_empty() {
         return cx;
     }
@@ -55,9 +60,11 @@ pub(super) fn extract(cx: Context, allowed: &[String], jaeger: bool, from: &dyn 
     if baggage.is_empty() {
         return cx;
     }
-    cx.with_baggage(baggage.iter().map(|(key, (value, _))| {
-        opentelemetry::KeyValue::new(key.clone(), value.clone())
-    }))
+    cx.with_baggage(
+        baggage
+            .iter()
+            .map(|(key, (value, _))| opentelemetry::KeyValue::new(key.clone(), value.clone())),
+    )
 }
 
 fn member(text: &str) -> Option<(&str, &str)> {

@@ -42,9 +42,7 @@ use ::http::HeaderMap;
 use opentelemetry::{
     Context,
     baggage::BaggageExt,
-    propagation::{
-        Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter,
-    },
+    propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
     trace::{SpanContext, TraceContextExt},
 };
 
@@ -230,7 +228,12 @@ impl Settings {
 
 impl TextMapPropagator for Propagation {
     fn inject_context(&self, cx: &Context, into: &mut dyn Injector) {
-        let Settings { inject, baggage, others, .. } = &*self.0;
+        let Settings {
+            inject,
+            baggage,
+            others,
+            ..
+        } = &*self.0;
         let span = cx.span();
         if span.span_context().is_valid() {
             for format in inject {
@@ -245,7 +248,12 @@ impl TextMapPropagator for Propagation {
     }
 
     fn extract_with_context(&self, cx: &Context, from: &dyn Extractor) -> Context {
-        let Settings { extract, baggage, others, .. } = &*self.0;
+        let Settings {
+            extract,
+            baggage,
+            others,
+            ..
+        } = &*self.0;
         let mut parents = extract.iter().filter_map(|format| format.extract(from));
         let found = match parents.next() {
             Some(parent) => cx.with_remote_span_context(parent),

@@ -13,7 +13,10 @@ const SPAN: &str = "00f067aa0ba902b7";
 fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
     let pair = |(name, value): &(&str, &str)| {
         let name: ::http::HeaderName = name.parse().unwrap();
-        (name, ::http::HeaderValue::from_bytes(value.as_bytes()).unwrap())
+        (
+            name,
+            ::http::HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+        )
     };
     pairs.iter().map(pair).collect()
 }
@@ -35,7 +38,11 @@ fn parent(propagation: &Propagation, pairs: &[(&str, &str)]) -> Option<(String, 
     let span = cx.span().span_context().clone();
     assert!(span.is_remote());
     let sampled = span.is_sampled();
-    Some((span.trace_id().to_string(), span.span_id().to_string(), sampled))
+    Some((
+        span.trace_id().to_string(),
+        span.span_id().to_string(),
+        sampled,
+    ))
 }
 
 fn known(sampled: bool) -> Option<(String, String, bool)> {
@@ -62,7 +69,10 @@ fn each_format_is_written_as_its_documents_say() {
             "tracestate: congo=t61rcWkgMzE"
         ]
     );
-    assert_eq!(written(Format::B3Single, false), [format!("b3: {TRACE}-{SPAN}-0")]);
+    assert_eq!(
+        written(Format::B3Single, false),
+        [format!("b3: {TRACE}-{SPAN}-0")]
+    );
     assert_eq!(
         written(Format::B3Multi, true),
         [
@@ -84,7 +94,9 @@ fn what_one_writes_the_other_reads() {
             let propagation = Propagation::none().inject([format]).extract([format]);
             let mut headers = HeaderMap::new();
             propagation.inject_headers(&context(sampled), &mut headers);
-            let cx = propagation.extract_headers(&Context::new(), &headers).unwrap();
+            let cx = propagation
+                .extract_headers(&Context::new(), &headers)
+                .unwrap();
             let span = cx.span().span_context().clone();
             assert_eq!(span.trace_id().to_string(), TRACE, "{format:?}");
             assert_eq!(span.span_id().to_string(), SPAN, "{format:?}");
@@ -103,8 +115,14 @@ fn parents_are_read_as_others_write_them() {
     // a later version, and flags that are not known yet
     let later = format!("cc-{TRACE}-{SPAN}-09-what-the-future-brings");
     assert_eq!(parent(&all, &[("traceparent", &later)]), known(true));
-    assert_eq!(parent(&all, &[("b3", &format!("{TRACE}-{SPAN}-d-{SPAN}"))]), known(true));
-    assert_eq!(parent(&all, &[("b3", &format!("{TRACE}-{SPAN}"))]), known(true));
+    assert_eq!(
+        parent(&all, &[("b3", &format!("{TRACE}-{SPAN}-d-{SPAN}"))]),
+        known(true)
+    );
+    assert_eq!(
+        parent(&all, &[("b3", &format!("{TRACE}-{SPAN}"))]),
+        known(true)
+    );
     let multi = [("x-b3-traceid", TRACE), ("x-b3-spanid", SPAN)];
     assert_eq!(parent(&all, &multi), known(true));
     let refused = [&multi[..], &[("x-b3-sampled", "0")]].concat();
@@ -123,7 +141,10 @@ fn a_short_trace_id_is_padded() {
     let all = Propagation::new();
     let padded = format!("0000000000000000{SPAN}");
     let expected = Some((padded, SPAN.to_owned(), true));
-    assert_eq!(parent(&all, &[("b3", &format!("{SPAN}-{SPAN}-1"))]), expected);
+    assert_eq!(
+        parent(&all, &[("b3", &format!("{SPAN}-{SPAN}-1"))]),
+        expected
+    );
     let jaeger = format!("{SPAN}:{SPAN}:0:1");
     assert_eq!(parent(&all, &[("uber-trace-id", &jaeger)]), expected);
 }
@@ -172,7 +193,11 @@ fn a_parent_that_cannot_be_read_leaves_the_next_format_its_turn() {
 
 #[test]
 fn two_formats_never_name_two_parents() {
-    let stale = headers(&[("b3", "1-1-1"), ("X-B3-TraceId", TRACE), ("x-tenant", "blue")]);
+    let stale = headers(&[
+        ("b3", "1-1-1"),
+        ("X-B3-TraceId", TRACE),
+        ("x-tenant", "blue"),
+    ]);
     let mut sent = stale;
     Propagation::new().inject_headers(&context(true), &mut sent);
     let mut names: Vec<_> = sent.keys().map(::http::HeaderName::as_str).collect();
@@ -195,7 +220,10 @@ fn carrying(pairs: &[(&'static str, &'static str)]) -> Context {
 
 #[test]
 fn baggage_is_carried_if_it_is_named_and_not_otherwise() {
-    let cx = carrying(&[("tenant", "blue, or =green; \u{e4}"), ("password", "hunter2")]);
+    let cx = carrying(&[
+        ("tenant", "blue, or =green; \u{e4}"),
+        ("password", "hunter2"),
+    ]);
     let send = |propagation: &Propagation| {
         let mut headers = HeaderMap::new();
         propagation.inject_headers(&cx, &mut headers);
@@ -204,7 +232,10 @@ fn baggage_is_carried_if_it_is_named_and_not_otherwise() {
     assert!(send(&Propagation::new()).is_empty());
     let named = Propagation::new().baggage(["tenant", "not=a token"]);
     let sent = send(&named);
-    assert_eq!(sent["baggage"], "tenant=blue%2C%20or%20%3Dgreen%3B%20%C3%A4");
+    assert_eq!(
+        sent["baggage"],
+        "tenant=blue%2C%20or%20%3Dgreen%3B%20%C3%A4"
+    );
     let back = named.extract_headers(&Context::new(), &sent).unwrap();
     let tenant = back.baggage().get("tenant").unwrap();
     assert_eq!(tenant.as_str(), "blue, or =green; \u{e4}");
@@ -221,14 +252,18 @@ fn jaegers_baggage_has_a_header_for_each_entry() {
     propagation.inject_headers(&carrying(&[("tenant", "blue")]), &mut sent);
     assert_eq!(sent["uberctx-tenant"], "blue");
     let inbound = headers(&[("uberctx-tenant", "a%20b"), ("uberctx-password", "x")]);
-    let cx = propagation.extract_headers(&Context::new(), &inbound).unwrap();
+    let cx = propagation
+        .extract_headers(&Context::new(), &inbound)
+        .unwrap();
     assert_eq!(cx.baggage().get("tenant").unwrap().as_str(), "a b");
     assert_eq!(cx.baggage().len(), 1);
 }
 
 impl Propagation {
     fn of_jaeger() -> Self {
-        Self::none().inject([Format::Jaeger]).extract([Format::Jaeger])
+        Self::none()
+            .inject([Format::Jaeger])
+            .extract([Format::Jaeger])
     }
 }
 
@@ -236,7 +271,11 @@ impl Propagation {
 fn more_baggage_than_a_header_may_hold_is_not_read() {
     let named = Propagation::new().baggage(["tenant"]);
     let long = format!("tenant=blue,rest={}", "x".repeat(9000));
-    assert!(named.extract_headers(&Context::new(), &headers(&[("baggage", &long)])).is_none());
+    assert!(
+        named
+            .extract_headers(&Context::new(), &headers(&[("baggage", &long)]))
+            .is_none()
+    );
 }
 
 #[test]
