@@ -377,3 +377,32 @@ async fn the_facade_is_told_the_same() {
     assert_eq!(counts(&series), expected);
     assert_eq!(series[&format!("rpc_client_active_calls{{{of}}}")].1, 0.0);
 }
+
+/// The names of instruments in a text: what stands in backticks or quotes.
+fn instruments(text: &str) -> std::collections::BTreeSet<&str> {
+    let words = text.split(['`', '"']).skip(1).step_by(2);
+    let is_name = |word: &&str| {
+        let beginnings = ["rpc.", "grpc.", "tower_micro.client.", "rpc_"];
+        let begins = beginnings.iter().any(|start| word.starts_with(start));
+        begins
+            && ["duration", "started", "retries", "active", "seconds"]
+                .iter()
+                .any(|part| word.contains(part))
+    };
+    words.filter(is_name).collect()
+}
+
+#[test]
+fn the_page_names_the_instruments_that_there_are() {
+    let page = crate::documents::read("docs/observability.md");
+    let (_, page) = page.split_once("\n## Numbers\n").unwrap();
+    let table: String = page.lines().filter(|line| line.starts_with("| ")).collect();
+    let code = ["otel", "facade"].map(|file| {
+        let code = crate::documents::read(format!("crates/metrics/src/{file}.rs"));
+        let lines = code.lines().filter(|line| !line.starts_with("//"));
+        lines.map(|line| format!("{line}\n")).collect::<String>()
+    });
+    let code = code.concat();
+    assert!(instruments(&table).len() > 10);
+    assert_eq!(instruments(&table), instruments(&code));
+}

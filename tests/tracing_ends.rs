@@ -239,6 +239,39 @@ async fn a_call_that_is_dropped_at_any_moment_ends_each_span_once_as_cancelled()
     }
 }
 
+// Whether anybody looks on or not.
+#[tokio::test]
+async fn the_layers_use_what_they_wrap_as_tower_asks() {
+    use tower::{Layer as _, Service as _, ServiceExt};
+    use tower_micro_testkit::Probe;
+    let layers = (
+        CallTraceLayer::new(),
+        AttemptTraceLayer::new().attempts(Attempts::Always),
+    );
+    for kept in [None, Some(Kept::new())] {
+        let probe = Probe::slow(2);
+        let outstanding = probe.outstanding();
+        let mut service = layers.layer(probe);
+        for _ in 0..2 {
+            let request = http::Request::new(tower_micro::Body::default());
+            service.ready().await.unwrap().call(request).await.unwrap();
+        }
+        service.ready().await.unwrap();
+        drop(service);
+        assert_eq!(outstanding.load(std::sync::atomic::Ordering::SeqCst), 0);
+        drop(kept);
+    }
+    fn check<T: Send + Sync + Clone + 'static>(_: &T) {}
+    check(&layers.layer(Probe::new()));
+    check(
+        &(
+            HandlerTraceLayer::new(),
+            tower_micro::HttpCallTraceLayer::new(),
+        )
+            .layer(Probe::new()),
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_never_polled_makes_no_span() {
     let (kept, client) = (Kept::new(), slow());

@@ -279,11 +279,7 @@ const TABLE: [(&str, SpanKind, &[&str], &[&str]); 5] = [
     (
         "attempt",
         SpanKind::Internal,
-        &[
-            "rpc.method",
-            "tower_micro.attempt",
-            "rpc.response.status_code",
-        ],
+        &["tower_micro.attempt", "rpc.response.status_code"],
         &[
             "error.type",
             "network.peer.address",
@@ -334,7 +330,9 @@ const FORBIDDEN: [&str; 9] = [
 /// Holds one span against the table.
 pub(crate) fn check(span: &Seen) {
     let is_http = span.attributes.contains_key("http.request.method");
-    let is_ours = is_http || span.attributes.contains_key("rpc.method");
+    let is_ours = is_http
+        || span.attributes.contains_key("rpc.method")
+        || span.attributes.contains_key("tower_micro.attempt");
     let mut rows = TABLE.iter().filter(|_| is_ours);
     let row =
         rows.find(|(name, kind, ..)| *kind == span.kind && name.starts_with("http") == is_http);

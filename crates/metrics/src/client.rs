@@ -190,7 +190,7 @@ impl<M: Measure> Watch for OneCall<M> {
             status: words::code(code),
             error: error.map(words::error_type).or(failed),
             elapsed: self.began.elapsed(),
-            attempts: error.map_or(self.attempts, |error| error.attempts()),
+            attempts: error.map_or(self.attempts, tower_micro_call::Error::attempts),
         });
     }
 }

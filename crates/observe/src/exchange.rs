@@ -104,7 +104,12 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let mut open = Open::new(self.observer.begin(&mut request));
-        let answer = open.within(|| self.inner.call(request));
+        // The request is large: it goes through a closure only where somebody looks on.
+        let answer = if open.is_watched() {
+            open.within(|| self.inner.call(request))
+        } else {
+            self.inner.call(request)
+        };
         ResponseFuture { answer, open }
     }
 }

@@ -9,6 +9,8 @@ mod head;
 mod observer;
 pub mod onion;
 mod open;
+#[cfg(test)]
+mod tests;
 pub mod words;
 
 pub use answered::Answered;

@@ -107,7 +107,12 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let mut open = Open::new(self.observer.begin(&mut request));
-        let answer = open.within(|| self.inner.call(request));
+        // The request is large: it goes through a closure only where somebody looks on.
+        let answer = if open.is_watched() {
+            open.within(|| self.inner.call(request))
+        } else {
+            self.inner.call(request)
+        };
         ResponseFuture { answer, open }
     }
 }
@@ -132,10 +137,11 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let answer = ready!(this.open.within(|| this.answer.poll(cx)));
         if !this.open.is_watched() {
+            let answer = ready!(this.answer.poll(cx));
             return Poll::Ready(answer.map(AnswerBody::adopt).map_err(Into::into));
         }
+        let answer = ready!(this.open.within(|| this.answer.poll(cx)));
         Poll::Ready(match answer {
             Ok(response) => {
                 let mut response = AnswerBody::adopt(response);

@@ -61,3 +61,8 @@ pub mod crates {
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 pub struct Readme;
+
+/// So is the code in the page on observability.
+#[cfg(all(doctest, feature = "trace", feature = "metrics-otel"))]
+#[doc = include_str!("../../../docs/observability.md")]
+pub struct Observability;

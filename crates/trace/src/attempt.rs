@@ -42,7 +42,8 @@ use crate::{
     Names, Propagation, attributes,
     ending::{self, host_and_port},
     names::Role,
-    settings::{Settings, context_of},
+    propagation::is_worth_sending,
+    settings::{Settings, context_of, is_off},
 };
 
 /// Which attempts have spans.
@@ -133,7 +134,6 @@ impl EachAttempt {
             "attempt",
             otel.name = &*self.settings.names.of(Role::Attempt, path, service),
             otel.kind = "internal",
-            { attributes::METHOD } = path.strip_prefix('/').unwrap_or(path),
             { attributes::ATTEMPT_NUMBER } = number + 1,
             { attributes::PREVIOUS_ATTEMPTS } = previous,
             { attributes::NODE } = node.map(|node| &*node.id),
@@ -152,6 +152,9 @@ impl Observer for EachAttempt {
     type Watch = Attempt;
 
     fn begin<B>(&self, request: &mut Request<B>) -> Option<Attempt> {
+        if is_off() && !Context::map_current(is_worth_sending) {
+            return None;
+        }
         let call = Span::current();
         let notes = Notes::of(request.extensions());
         let number = notes.map_or(0, |notes| notes.attempt().number);
@@ -169,7 +172,7 @@ impl Observer for EachAttempt {
             deadline: notes.and_then(Notes::deadline),
         };
         let span = if self.wants(number) {
-            let service = notes.and_then(Notes::service).map(|name| name.as_str());
+            let service = notes.and_then(|notes| Some(notes.service()?.as_str()));
             self.span(request.uri().path(), service, &facts)
         } else {
             Span::none()

@@ -38,7 +38,7 @@ use crate::{
     Names, Propagation, attributes, ending,
     names::Role,
     propagation::is_worth_sending,
-    settings::{Settings, context_of},
+    settings::{Settings, context_of, is_off},
 };
 
 /// Makes [`CallTrace`] services. See the [module docs](self) for an example.
@@ -97,7 +97,7 @@ impl Calls {
     fn span<B>(&self, request: &Request<B>) -> Span {
         let path = request.uri().path();
         let notes = Notes::of(request.extensions());
-        let service = notes.and_then(Notes::service).map(|name| name.as_str());
+        let service = notes.and_then(|notes| Some(notes.service()?.as_str()));
         let span = span!(
             target: attributes::CALL,
             Level::INFO,
@@ -148,7 +148,11 @@ impl Observer for Calls {
     type Watch = Call;
 
     fn begin<B>(&self, request: &mut Request<B>) -> Option<Call> {
-        let span = self.span(request);
+        let span = if is_off() {
+            Span::none()
+        } else {
+            self.span(request)
+        };
         if span.is_disabled() && !Context::map_current(is_worth_sending) {
             return None;
         }
@@ -180,13 +184,17 @@ impl Watch for Call {
 
     fn answered<B>(&mut self, response: &mut Response<B>) {
         if let Some(answered) = Answered::of(response) {
-            ending::answered(&self.span, &answered);
+            ending::at(&self.span, answered.attempts, answered.node.as_deref());
         }
     }
 
     fn ended(self, ending: Ending<'_>) {
         if let Ending::Failed(error) = ending {
-            ending::failed_on(&self.span, error);
+            ending::at(
+                &self.span,
+                error.attempts(),
+                error.node().map(|node| &**node),
+            );
         }
         ending::of_client(&self.span, ending.code(), &ending);
     }

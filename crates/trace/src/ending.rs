@@ -5,13 +5,12 @@
 //! integer would arrive as text.
 
 use tonic::Code;
-use tower_micro_call::Error;
 use tower_micro_observe::{
-    Answered, Ending,
+    Ending,
     words::{self, error_type},
 };
 use tower_micro_selector::Candidate;
-use tracing::Span;
+use tracing::{Span, record_all};
 
 use crate::attributes;
 
@@ -67,34 +66,21 @@ pub(crate) fn failed(span: &Span, description: &str) {
     }
 }
 
-/// What answered, and after how many attempts.
-pub(crate) fn answered(span: &Span, answered: &Answered) {
-    if let Some(node) = &answered.node {
-        peer(span, node);
-    }
-    attempts(span, answered.attempts);
-}
-
-/// What a call failed on.
-pub(crate) fn failed_on(span: &Span, error: &Error) {
-    if let Some(node) = error.node() {
-        peer(span, node);
-    }
-    attempts(span, error.attempts());
-}
-
-fn attempts(span: &Span, attempts: u32) {
-    if attempts > 1 {
-        span.record(attributes::ATTEMPTS, i64::from(attempts));
-    }
-}
-
-fn peer(span: &Span, node: &Candidate) {
-    let (host, port) = host_and_port(&node.address);
-    span.record(attributes::NODE, &*node.id);
-    span.record(attributes::PEER_ADDRESS, host);
-    if let Some(port) = port {
-        span.record(attributes::PEER_PORT, i64::from(port));
+/// Where a call ended, and after how many attempts. One record: each costs an allocation.
+pub(crate) fn at(span: &Span, attempts: u32, node: Option<&Candidate>) {
+    let attempts = (attempts > 1).then(|| i64::from(attempts));
+    match node {
+        Some(node) => {
+            let (host, port) = host_and_port(&node.address);
+            record_all!(
+                span,
+                { attributes::NODE } = &*node.id,
+                { attributes::PEER_ADDRESS } = host,
+                { attributes::PEER_PORT } = port.map(i64::from),
+                { attributes::ATTEMPTS } = attempts
+            );
+        }
+        None => record_all!(span, { attributes::ATTEMPTS } = attempts),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ::http::{HeaderMap, HeaderName};
 use opentelemetry::{Array, Context, StringValue, Value, trace::TraceContextExt};
-use tracing::Span;
+use tracing::{Level, Span, level_filters::LevelFilter};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::{Names, Propagation, attributes};
@@ -49,4 +49,9 @@ pub(crate) fn context_of(span: &Span) -> Context {
     } else {
         Context::current()
     }
+}
+
+/// Whether no subscriber wants anything of our level: one load, where a call has nothing to pay for.
+pub(crate) fn is_off() -> bool {
+    LevelFilter::current() < Level::INFO
 }

@@ -31,7 +31,7 @@ where
 {
     let rings = rings(layers);
     let times = trace.map(times).unwrap_or_default();
-    let height = PADDING + rings.iter().map(|ring| tall(ring)).sum::<usize>();
+    let height = PADDING + rings.iter().map(tall).sum::<usize>();
     let width = WIDTH + 2 * PADDING;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\">\

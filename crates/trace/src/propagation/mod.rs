@@ -109,6 +109,8 @@ struct Settings {
     baggage: Vec<String>,
     /// All headers that any of these are made of.
     fields: Vec<String>,
+    /// A bit for each letter that one of them begins with: most headers are none of ours, and that is seen at once.
+    initials: u128,
 }
 
 impl Default for Propagation {
@@ -131,6 +133,7 @@ impl Propagation {
             others: Vec::new(),
             baggage: Vec::new(),
             fields: Vec::new(),
+            initials: 0,
         }))
     }
 
@@ -163,6 +166,8 @@ impl Propagation {
         let settings = Arc::make_mut(&mut self.0);
         change(settings);
         settings.fields = settings.all_fields();
+        let initials = settings.fields.iter().map(|field| initial(field));
+        settings.initials = initials.fold(0, |all, one| all | one);
         self
     }
 
@@ -191,7 +196,7 @@ impl Propagation {
     /// Whether a header, in any case, is part of a format that is known here.
     pub(crate) fn is_field(&self, name: &str) -> bool {
         let is = |field: &String| field.eq_ignore_ascii_case(name);
-        self.0.fields.iter().any(is)
+        self.0.initials & initial(name) != 0 && self.0.fields.iter().any(is)
     }
 
     fn clear(&self, headers: &mut HeaderMap) {
@@ -268,6 +273,12 @@ impl TextMapPropagator for Propagation {
     fn fields(&self) -> FieldIter<'_> {
         FieldIter::new(&self.0.fields)
     }
+}
+
+/// The bit of the letter that `name` begins with.
+fn initial(name: &str) -> u128 {
+    let letter = name.as_bytes().first().map(u8::to_ascii_lowercase);
+    letter.filter(u8::is_ascii).map_or(0, |letter| 1 << letter)
 }
 
 /// Whether there is anything in `cx` that could be sent.

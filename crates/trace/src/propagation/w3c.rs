@@ -2,7 +2,7 @@
 //!
 //! Stricter than the propagator of the OpenTelemetry SDK, which takes ids of any length and sends an empty `tracestate`.
 
-use std::str::FromStr;
+use std::{fmt::Write, str::FromStr};
 
 use opentelemetry::{
     propagation::{Extractor, Injector},
@@ -54,7 +54,10 @@ fn state(from: &dyn Extractor) -> TraceState {
 pub(super) fn inject(span: &SpanContext, into: &mut dyn Injector) {
     let flags = span.trace_flags() & TraceFlags::SAMPLED;
     let (trace, id) = (span.trace_id(), span.span_id());
-    into.set(TRACEPARENT, format!("00-{trace}-{id}-{flags:02x}"));
+    let mut parent = String::with_capacity(LENGTH);
+    // Writing to a String does not fail, and one of the right length is a header's value as it is.
+    let _ = write!(parent, "00-{trace}-{id}-{flags:02x}");
+    into.set(TRACEPARENT, parent);
     let state = span.trace_state().header();
     if !state.is_empty() {
         into.set(TRACESTATE, state);
