@@ -1,18 +1,13 @@
 //! What is counted: calls, attempts and handlers, under few names.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+mod ledger;
 
-use metrics::{
-    Counter, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
-    SharedString, Unit,
-};
+use std::{collections::BTreeMap, sync::Arc};
+
 use opentelemetry::{KeyValue, metrics::MeterProvider};
 use opentelemetry_sdk::metrics::{
     InMemoryMetricExporter, SdkMeterProvider,
-    data::{AggregatedMetrics, Metric, MetricData},
+    data::{AggregatedMetrics, Metric, MetricData, ResourceMetrics, ScopeMetrics},
 };
 use tonic::{Status, transport::Server};
 use tower_micro::{
@@ -21,6 +16,7 @@ use tower_micro::{
 };
 use tower_micro_testkit::{Answer, Greeter, TestServer};
 
+use self::ledger::Ledger;
 use crate::support::{
     Bare, Recording, call, failing, greeter, greeting, hello, number_of, plain, scripted, soon,
 };
@@ -53,11 +49,9 @@ impl Meter {
         self.exporter.reset();
         self.provider.force_flush().unwrap();
         let finished = self.exporter.get_finished_metrics().unwrap();
-        let scopes = finished
-            .iter()
-            .flat_map(|resource| resource.scope_metrics());
+        let scopes = finished.iter().flat_map(ResourceMetrics::scope_metrics);
         scopes
-            .flat_map(|scope| scope.metrics())
+            .flat_map(ScopeMetrics::metrics)
             .flat_map(points)
             .collect()
     }
@@ -290,68 +284,6 @@ async fn what_a_server_is_asked_for_and_has_not_is_one_series() {
         ),
     ];
     assert_eq!(counts(&meter.series()), expected);
-}
-
-/// A recorder of the facade that writes down what it is told.
-#[derive(Clone, Debug, Default)]
-struct Ledger(Arc<Mutex<Series>>);
-
-impl Ledger {
-    fn page(&self, key: &Key) -> Page {
-        let labels = key
-            .labels()
-            .map(|label| format!("{}={}", label.key(), label.value()));
-        let name = format!("{}{{{}}}", key.name(), labels.collect::<Vec<_>>().join(","));
-        Page(self.clone(), name)
-    }
-}
-
-struct Page(Ledger, String);
-
-impl Page {
-    fn add(&self, count: u64, value: f64) {
-        let mut series = self.0.0.lock().unwrap();
-        let entry = series.entry(self.1.clone()).or_default();
-        *entry = (entry.0 + count, entry.1 + value);
-    }
-}
-
-impl HistogramFn for Page {
-    fn record(&self, value: f64) {
-        self.add(1, value);
-    }
-}
-
-impl GaugeFn for Page {
-    fn increment(&self, value: f64) {
-        self.add(0, value);
-    }
-
-    fn decrement(&self, value: f64) {
-        self.add(0, -value);
-    }
-
-    fn set(&self, _: f64) {
-        unreachable!("nothing is set");
-    }
-}
-
-impl Recorder for Ledger {
-    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
-        unreachable!("there are no counters")
-    }
-
-    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::from_arc(Arc::new(self.page(key)))
-    }
-
-    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
-        Histogram::from_arc(Arc::new(self.page(key)))
-    }
 }
 
 #[tokio::test]

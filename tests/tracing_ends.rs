@@ -22,7 +22,8 @@ use crate::{
     support::{
         Recording, failing, greeter, greeting_until, hello, node_of, number_of, scripted, soon,
     },
-    tracing_support::{Telescope, recorder, tree},
+    tracing_support::{Telescope, recorder},
+    tracing_table::tree,
 };
 
 /// A chat whose handlers are traced, and a client of it with both layers.
@@ -242,8 +243,17 @@ async fn a_call_that_is_dropped_at_any_moment_ends_each_span_once_as_cancelled()
 // Whether anybody looks on or not.
 #[tokio::test]
 async fn the_layers_use_what_they_wrap_as_tower_asks() {
-    use tower::{Layer as _, Service as _, ServiceExt};
+    use tower::{Layer as _, Service as _};
     use tower_micro_testkit::Probe;
+
+    async fn reserved<S>(service: S) -> S
+    where
+        S: tower::Service<http::Request<tower_micro::Body>, Error = tower_micro::Error>,
+    {
+        tower::ServiceExt::ready_oneshot(service).await.unwrap()
+    }
+    fn check<T: Send + Sync + Clone + 'static>(_: &T) {}
+
     let layers = (
         CallTraceLayer::new(),
         AttemptTraceLayer::new().attempts(Attempts::Always),
@@ -254,14 +264,13 @@ async fn the_layers_use_what_they_wrap_as_tower_asks() {
         let mut service = layers.layer(probe);
         for _ in 0..2 {
             let request = http::Request::new(tower_micro::Body::default());
-            service.ready().await.unwrap().call(request).await.unwrap();
+            service = reserved(service).await;
+            service.call(request).await.unwrap();
         }
-        service.ready().await.unwrap();
-        drop(service);
+        drop(reserved(service).await);
         assert_eq!(outstanding.load(std::sync::atomic::Ordering::SeqCst), 0);
         drop(kept);
     }
-    fn check<T: Send + Sync + Clone + 'static>(_: &T) {}
     check(&layers.layer(Probe::new()));
     check(
         &(

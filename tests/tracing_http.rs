@@ -27,7 +27,8 @@ use tower_micro_testkit::proto::greeter::greeter_client::GreeterClient;
 use crate::{
     support::{greeter, hello, soon},
     tracing_shape::Traced,
-    tracing_support::{Telescope, tree},
+    tracing_support::Telescope,
+    tracing_table::tree,
 };
 
 type Browser = HttpCallTrace<Hyper<HttpConnector, Body>>;

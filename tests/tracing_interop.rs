@@ -21,7 +21,8 @@ use crate::{
     documents::read,
     support::{Recording, call, failing, greeting, number_of, scripted},
     tracing_shape::Traced,
-    tracing_support::{Telescope, tree},
+    tracing_support::Telescope,
+    tracing_table::tree,
 };
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -146,7 +147,7 @@ async fn spans_of_handlers_that_are_filtered_out_do_not_cut_the_chain() {
         .with_target("tower_micro::handler", LevelFilter::OFF);
     let telescope = Telescope::filtered(no_handlers);
     let fleet = Traced::of(1).await;
-    let front = crate::tracing_shape::front(&fleet).await;
+    let front = crate::tracing_chain::front(&fleet).await;
     call(&front.1).await.unwrap();
     let expected = "\
 greeter.Greeter/SayHello CLIENT OK
