@@ -31,6 +31,13 @@ pub(crate) fn tree(seen: &[Seen]) -> String {
 fn draw(seen: &[Seen], parent: &str, depth: usize, text: &mut String) {
     for span in seen.iter().filter(|span| span.parent == parent) {
         check(span);
+        let call = seen.iter().find(|call| call.id == parent);
+        if let Some(call) = call.filter(|_| span.attributes.contains_key("tower_micro.attempt")) {
+            assert!(
+                span.nanos.1 <= call.nanos.1,
+                "an attempt ends in its call: {seen:#?}"
+            );
+        }
         let kind = format!("{:?}", span.kind).to_uppercase();
         let mark = if span.is_error { " !" } else { "" };
         let line = [&span.name, &*kind, span.status()].join(" ");

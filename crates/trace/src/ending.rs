@@ -96,7 +96,7 @@ pub(crate) fn host_and_port(address: &str) -> (&str, Option<u16>) {
     (bare.unwrap_or(host), port)
 }
 
-fn cut(text: &str) -> &str {
+pub(crate) fn cut(text: &str) -> &str {
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => &text[..end],
         None => text,

@@ -32,7 +32,11 @@ use tower_micro_observe::{Ending, ObserveExchange, Observer, Watch};
 use tracing::{Level, Span, field::Empty, span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use crate::{Names, Propagation, attributes, ending, names::Role, settings::Settings};
+use crate::{
+    Names, Propagation, attributes, ending,
+    names::{Role, asked},
+    settings::Settings,
+};
 
 /// Makes [`HandlerTrace`] services. See the [module docs](self) for an example.
 #[derive(Clone, Debug, Default)]
@@ -108,7 +112,7 @@ impl Observer for Handlers {
     type Watch = Handler;
 
     fn begin<B>(&self, request: &mut Request<B>) -> Option<Handler> {
-        let span = self.span(request.uri().path());
+        let span = self.span(asked(request.uri().path()));
         let handler = Handler::under(span, &self.settings.propagation, request.headers())?;
         if !handler.span.is_disabled() {
             self.settings.record(&handler.span, request.headers());

@@ -18,6 +18,18 @@ pub enum Names {
     Grpc,
 }
 
+/// Longer paths are nobody's method: a server can be asked for anything.
+const LONGEST: usize = 256;
+
+/// The path a server was asked for, if it can be a method's.
+pub(crate) fn asked(path: &str) -> &str {
+    if path.len() <= LONGEST {
+        path
+    } else {
+        "/_OTHER"
+    }
+}
+
 /// Who works under the span.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Role {
@@ -92,6 +104,12 @@ mod tests {
     fn go_micro_names_the_service_as_the_registry_does() {
         let name = Names::GoMicro.of(Role::Call, PATH, Some("go.micro.srv.greeter"));
         assert_eq!(name, "go.micro.srv.greeter.Greeter.SayHello");
+    }
+
+    #[test]
+    fn a_path_without_end_is_no_name() {
+        assert_eq!(asked(PATH), PATH);
+        assert_eq!(asked(&format!("/{}", "x".repeat(LONGEST))), "/_OTHER");
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl HttpHandlers {
             otel.name = &*name(),
             otel.kind = "server",
             { attributes::HTTP_METHOD } = method(request.method()),
-            { attributes::URL_PATH } = request.uri().path(),
+            { attributes::URL_PATH } = ending::cut(request.uri().path()),
             { attributes::URL_SCHEME } = request.uri().scheme_str().unwrap_or("http"),
             { attributes::HTTP_ROUTE } = route,
             { attributes::HTTP_STATUS } = Empty,

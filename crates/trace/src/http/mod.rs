@@ -2,8 +2,8 @@
 //!
 //! What goes over the wire is the same as for gRPC, so that one trace runs through both.
 
-mod call;
-mod handler;
+pub mod call;
+pub mod handler;
 mod url;
 
 pub use call::{HttpCall, HttpCallTrace, HttpCallTraceLayer, HttpCalls, UrlTemplate};
