@@ -33,6 +33,7 @@ mod tracing_http;
 mod tracing_interop;
 mod tracing_secrets;
 mod tracing_shape;
+mod tracing_streams;
 mod tracing_support;
 mod tracing_table;
 mod wrapping;

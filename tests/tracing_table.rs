@@ -31,7 +31,8 @@ pub(crate) fn tree(seen: &[Seen]) -> String {
 fn draw(seen: &[Seen], parent: &str, depth: usize, text: &mut String) {
     for span in seen.iter().filter(|span| span.parent == parent) {
         check(span);
-        let call = seen.iter().find(|call| call.id == parent);
+        let mut calls = seen.iter().filter(|call| call.kind == SpanKind::Client);
+        let call = calls.find(|call| call.id == parent);
         if let Some(call) = call.filter(|_| span.attributes.contains_key("tower_micro.attempt")) {
             assert!(
                 span.nanos.1 <= call.nanos.1,
