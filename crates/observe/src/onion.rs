@@ -113,6 +113,7 @@ where
         } else {
             self.inner.call(request)
         };
+        let answer = Some(answer);
         ResponseFuture { answer, open }
     }
 }
@@ -121,8 +122,9 @@ where
 #[pin_project]
 #[derive(Debug)]
 pub struct ResponseFuture<F, W: Watch> {
+    /// What is inside; dropped before its failure is told, so that an attempt ends before its call.
     #[pin]
-    answer: F,
+    answer: Option<F>,
     open: Open<W>,
 }
 
@@ -136,12 +138,14 @@ where
     type Output = Result<Response<ResponseBody>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let mut this = self.project();
+        let inside = this.answer.as_mut().as_pin_mut();
+        let inside = inside.expect("polled after it was ready");
         if !this.open.is_watched() {
-            let answer = ready!(this.answer.poll(cx));
+            let answer = ready!(inside.poll(cx));
             return Poll::Ready(answer.map(AnswerBody::adopt).map_err(Into::into));
         }
-        let answer = ready!(this.open.within(|| this.answer.poll(cx)));
+        let answer = ready!(this.open.within(|| inside.poll(cx)));
         Poll::Ready(match answer {
             Ok(response) => {
                 let mut response = AnswerBody::adopt(response);
@@ -152,6 +156,7 @@ where
             }
             Err(error) => {
                 let error = error.into();
+                this.answer.set(None);
                 this.open.end(Ending::Failed(&error));
                 Err(error)
             }
