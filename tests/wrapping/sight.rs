@@ -18,7 +18,8 @@ async fn a_client_wrapper_runs_once_a_call_and_sees_neither_node_nor_deadline() 
     let seen = recording.diary.clone();
     let outermost = from_fn(move |cx: Context, request, next: Next| {
         seen.write(format!("{}:{:?}", cx.path(), cx.node().is_some()));
-        assert!(cx.deadline().is_none() && cx.service().is_none());
+        assert_eq!(cx.service().unwrap().as_str(), "greeter");
+        assert!(cx.deadline().is_none());
         async move { next.run(request).await }
     });
     let client = twice(&recording).wrap_client(outermost).build().unwrap();

@@ -8,7 +8,8 @@
 //! | [`CallOptions`] | caller and client wrappers, then the options layer | every layer |
 //! | the time | options; select and retry after a wait | attempt timeout, metadata |
 //! | [`Deadline`] | options | select, deadline, retry, pick, attempt timeout, metadata, wrappers |
-//! | [`ServiceName`], [`Picker`] | select | retry, pick |
+//! | [`ServiceName`] | the channel; select | wrappers, retry, pick |
+//! | [`Picker`] | select | retry, pick |
 //! | [`Attempt`] | retry; its time: attempt timeout | attempt timeout, wrappers; metadata |
 //! | [`Candidate`] | pick, a call wrapper | call wrappers, transport |
 
@@ -201,6 +202,12 @@ impl Notes {
     #[inline]
     pub fn set_now(&mut self, now: Instant) {
         self.clock = Some(now);
+    }
+
+    /// Writes the service as the caller named it.
+    #[inline]
+    pub fn set_service(&mut self, service: ServiceName) {
+        self.service = Some(service);
     }
 
     /// Writes the set the call chooses from.

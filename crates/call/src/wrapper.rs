@@ -37,7 +37,7 @@ impl Context {
         &self.path
     }
 
-    /// The service as it stands in the registry; known to call wrappers.
+    /// The service as the caller named it; known to all wrappers.
     pub fn service(&self) -> Option<&ServiceName> {
         self.notes.service()
     }

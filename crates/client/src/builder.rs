@@ -8,7 +8,7 @@ use thiserror::Error as ThisError;
 use tokio::time::Instant;
 use tower_layer::{Identity, Layer, Stack};
 use tower_micro_call::{Body, CallOptions, Proxy, ReplayMemory};
-use tower_micro_registry::{Cache, Registry};
+use tower_micro_registry::{Cache, Registry, ServiceName};
 use tower_micro_selector::{Health, RegistrySelector, Selector};
 
 use crate::{
@@ -282,7 +282,10 @@ impl<W, C, K> ClientBuilder<W, C, K> {
         };
         let onion = Onion::new(stack::table(&self.client_names, &self.call_names));
         let (client, call) = (self.wrap_client, self.wrap_call);
-        let make = move |service| Channel::new(stack::assemble(&parts, service, &client, &call));
+        let make = move |service: ServiceName| {
+            let stack = stack::assemble(&parts, service.clone(), &client, &call);
+            Channel::new(service, stack)
+        };
         Ok(Client::new(settings, onion, Box::new(make)))
     }
 

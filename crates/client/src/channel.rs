@@ -12,7 +12,8 @@ use std::{
 use http::{Request, Response};
 use pin_project::pin_project;
 use tonic::Code;
-use tower_micro_call::{Body, BoxFuture, Error, Kind, Replay, ResponseBody};
+use tower_micro_call::{Body, BoxFuture, Error, Kind, Notes, Replay, ResponseBody};
+use tower_micro_registry::ServiceName;
 use tower_service::Service;
 
 use crate::wrap::erase::WrappedService;
@@ -24,13 +25,20 @@ type Answer = Result<Response<ResponseBody>, Error>;
 /// It does no I/O until it is called, and is always ready: a generated client turns an error of `poll_ready` into UNKNOWN, and what
 /// waits there has no deadline. All waiting happens inside of the call. Dropping the call's future cancels everything it started.
 pub struct Channel {
-    stack: Result<Box<dyn Stack>, Error>,
+    stack: Result<Named, Error>,
+}
+
+/// A stack and the service it is for, which client wrappers may know, as go-micro's know `req.Service()`.
+struct Named {
+    service: ServiceName,
+    stack: Box<dyn Stack>,
 }
 
 impl Channel {
-    pub(crate) fn new(stack: impl WrappedService<Body>) -> Self {
+    pub(crate) fn new(service: ServiceName, stack: impl WrappedService<Body>) -> Self {
         let stack: Box<dyn Stack> = Box::new(stack);
-        Self { stack: Ok(stack) }
+        let stack = Ok(Named { service, stack });
+        Self { stack }
     }
 
     /// A channel on which every call ends with `error`.
@@ -42,7 +50,10 @@ impl Channel {
 impl Clone for Channel {
     fn clone(&self) -> Self {
         let stack = match &self.stack {
-            Ok(stack) => Ok(stack.boxed_clone()),
+            Ok(named) => Ok(Named {
+                service: named.service.clone(),
+                stack: named.stack.boxed_clone(),
+            }),
             Err(error) => Err(error.clone()),
         };
         Self { stack }
@@ -68,7 +79,11 @@ impl Service<Request<tonic::body::Body>> for Channel {
 
     fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
         match &mut self.stack {
-            Ok(stack) => stack.start(request.map(Replay::capture)),
+            Ok(named) => {
+                let mut request = request.map(Replay::capture);
+                Notes::of_mut(request.extensions_mut()).set_service(named.service.clone());
+                named.stack.start(request)
+            }
             Err(error) => Box::pin(std::future::ready(Err(error.clone()))),
         }
     }

@@ -8,8 +8,11 @@ use tokio_stream::{StreamExt, wrappers::TcpListenerStream};
 use tonic::{
     body::Body,
     server::NamedService,
+    service::Routes,
     transport::{Server, server::Router},
 };
+use tower_layer::Layer;
+use tower_micro_call::BoxError;
 use tower_micro_registry::Node;
 use tower_service::Service;
 
@@ -42,11 +45,23 @@ impl TestServer {
         Self::serve(id, Server::builder().add_service(service)).await
     }
 
-    /// Serves what `router` routes as node `id`.
+    /// Serves what `router` routes as node `id`, inside of its layers.
     ///
     /// # Errors
     /// If no port can be bound.
-    pub async fn serve(id: impl Into<String>, router: Router) -> io::Result<Self> {
+    pub async fn serve<L, RB>(id: impl Into<String>, router: Router<L>) -> io::Result<Self>
+    where
+        L: Layer<Routes> + Send + 'static,
+        L::Service: Service<
+                Request<Body>,
+                Response = Response<RB>,
+                Future: Send,
+                Error: Into<BoxError> + Send,
+            > + Clone
+            + Send
+            + 'static,
+        RB: http_body::Body<Data = bytes::Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let (alive, watch) = watch::channel(true);

@@ -7,12 +7,16 @@
 mod attempts;
 mod cluster;
 mod screen;
+mod telemetry;
 
 use std::process::ExitCode;
 
 use futures_util::{StreamExt, stream};
 use tonic::Status;
-use tower_micro::{BoxError, CallOptions, Channel, Client, Memory, from_fn};
+use tower_micro::{
+    AttemptTraceLayer, Attempts as Traced, BoxError, CallOptions, CallTraceLayer, Channel, Client,
+    Memory, from_fn,
+};
 use tower_micro_testkit::proto::greeter::{HelloRequest, greeter_client::GreeterClient};
 
 use crate::{attempts::Attempts, cluster::Cluster};
@@ -26,13 +30,17 @@ async fn main() -> Result<ExitCode, BoxError> {
     let registry = Memory::new();
     let cluster = Cluster::start(registry.clone()).await?;
 
-    // A client that finds them there, with a function around each call and a layer around each attempt.
+    // A client that finds them there, with a function around each call, a layer around each attempt, and spans around both.
+    let recorder = telemetry::record()?;
     let attempts = Attempts::default();
     let client = Client::builder()
         .registry(registry)
         .options(CallOptions::new().idempotent(true).report(true))
-        .wrap_client(from_fn(screen::show_call))
-        .wrap_call(attempts.layer())
+        .wrap_client((CallTraceLayer::new(), from_fn(screen::show_call)))
+        .wrap_call((
+            AttemptTraceLayer::new().attempts(Traced::Always),
+            attempts.layer(),
+        ))
         .build()?;
     screen::begin(client.onion());
 
@@ -42,6 +50,7 @@ async fn main() -> Result<ExitCode, BoxError> {
     let answers: Vec<_> = calls.buffer_unordered(AT_ONCE).collect().await;
 
     screen::end(&answers, &attempts);
+    screen::most_tried(&recorder.traces());
     let failed = answers.iter().any(Result::is_err);
     Ok(ExitCode::from(u8::from(failed)))
 }

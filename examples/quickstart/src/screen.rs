@@ -8,7 +8,9 @@ use std::{
 
 use http::{Request, Response};
 use tonic::Status;
-use tower_micro::{Body, CallReport, Context, Error, Next, Onion, ResponseBody};
+use tower_micro::{
+    Body, CallReport, Context, Error, Next, Onion, ResponseBody, crates::trace::picture::Trace,
+};
 
 use crate::attempts::Attempts;
 
@@ -65,6 +67,15 @@ pub(crate) fn end(answers: &[Result<String, Status>], attempts: &Attempts) {
         println!("{node:4}   {attempts:8}   {answered:8}");
     }
     println!("\n{}", sums(answers, &attempts.counts()));
+}
+
+/// The call that took the most attempts.
+pub(crate) fn most_tried(traces: &[Trace]) {
+    if let Some(trace) = traces.iter().max_by_key(|trace| trace.attempts()) {
+        println!();
+        title("The call that was tried most often");
+        print!("{}", trace.waterfall());
+    }
 }
 
 fn sums(answers: &[Result<String, Status>], attempts: &BTreeMap<String, usize>) -> String {

@@ -1,0 +1,133 @@
+//! The numbers of a server.
+//!
+//! # Place in the stack
+//! Outermost on a tonic server.
+//!
+//! # Units and defaults
+//! From the request's headers to the end of the answer, trailers included. A method that is answered UNIMPLEMENTED and was not known
+//! before is counted as `other`.
+//!
+//! # Errors
+//! None of its own.
+//!
+//! # Example
+//! ```
+//! # #[cfg(feature = "otel")] {
+//! use std::sync::Arc;
+//! use tower_micro_metrics::{HandlerMetricsLayer, Otel};
+//!
+//! let otel = Arc::new(Otel::new(&opentelemetry::global::meter("my-program")));
+//! let server = tonic::transport::Server::builder().layer(HandlerMetricsLayer::new(otel));
+//! # let _ = server; }
+//! ```
+
+use std::sync::Arc;
+
+use http::{Request, Uri};
+use tokio::time::Instant;
+use tonic::Code;
+use tower_layer::Layer;
+use tower_micro_observe::{Ending, ObserveExchange, Observer, Watch, words};
+
+use crate::{Handled, Labels, Measure, Methods};
+
+/// Makes [`HandlerMetrics`] services. See the [module docs](self) for an example.
+#[derive(Debug)]
+pub struct HandlerMetricsLayer<M> {
+    handlers: Handlers<M>,
+}
+
+impl<M> Clone for HandlerMetricsLayer<M> {
+    fn clone(&self) -> Self {
+        let handlers = self.handlers.clone();
+        Self { handlers }
+    }
+}
+
+impl<M: Measure> HandlerMetricsLayer<M> {
+    /// Tells `measure`.
+    pub fn new(measure: Arc<M>) -> Self {
+        let methods = Methods::default();
+        Self {
+            handlers: Handlers { measure, methods },
+        }
+    }
+
+    /// Which methods have series of their own.
+    #[must_use]
+    pub fn methods(mut self, methods: Methods) -> Self {
+        self.handlers.methods = methods;
+        self
+    }
+}
+
+impl<S, M: Measure> Layer<S> for HandlerMetricsLayer<M> {
+    type Service = HandlerMetrics<S, M>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        ObserveExchange::new(inner, self.handlers.clone())
+    }
+}
+
+/// Measures each call that is handled.
+pub type HandlerMetrics<S, M> = ObserveExchange<S, Handlers<M>>;
+
+/// The observer of handlers.
+#[derive(Debug)]
+pub struct Handlers<M> {
+    measure: Arc<M>,
+    methods: Methods,
+}
+
+impl<M> Clone for Handlers<M> {
+    fn clone(&self) -> Self {
+        Self {
+            measure: Arc::clone(&self.measure),
+            methods: self.methods.clone(),
+        }
+    }
+}
+
+impl<M: Measure> Observer for Handlers<M> {
+    type Watch = OneHandled<M>;
+
+    fn begin<B>(&self, request: &mut Request<B>) -> Option<OneHandled<M>> {
+        Some(OneHandled {
+            handlers: self.clone(),
+            uri: request.uri().clone(),
+            began: Instant::now(),
+        })
+    }
+}
+
+/// A handler that is measured.
+#[derive(Debug)]
+pub struct OneHandled<M> {
+    handlers: Handlers<M>,
+    uri: Uri,
+    began: Instant,
+}
+
+impl<M: Measure> Watch for OneHandled<M> {
+    fn ended(self, ending: Ending<'_>) {
+        let Handlers { measure, methods } = &self.handlers;
+        let code = ending.code();
+        let method = match code {
+            Code::Unimplemented => methods.name_if_known(self.uri.path()),
+            _ => methods.name(self.uri.path()),
+        };
+        let error = words::is_servers_fault(code).then_some(match ending {
+            Ending::Broken(kind) => kind,
+            _ => words::code(code),
+        });
+        measure.handled(&Handled {
+            labels: &Labels {
+                method,
+                service: None,
+            },
+            status: words::code(code),
+            error,
+            elapsed: self.began.elapsed(),
+        });
+    }
+}

@@ -1,0 +1,47 @@
+//! What the headers of an answer say of its end.
+
+use http::{HeaderMap, Response, header};
+use http_body::Body;
+use tonic::Code;
+
+/// What ends an answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum EndsWith {
+    /// A gRPC status in its trailers.
+    Trailers,
+    /// The end of its body, of which so many bytes are to come if that is known.
+    Body(Option<u64>),
+}
+
+impl EndsWith {
+    pub(crate) fn of<B: Body>(response: &Response<B>) -> Self {
+        if is_grpc(response.headers()) {
+            return Self::Trailers;
+        }
+        let length = response.headers().get(header::CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        Self::Body(length.or_else(|| response.body().size_hint().exact()))
+    }
+
+    /// So many bytes have come. Says whether they were the last.
+    pub(crate) fn come(&mut self, bytes: usize) -> bool {
+        match self {
+            Self::Trailers | Self::Body(None) => false,
+            Self::Body(Some(left)) => {
+                *left = left.saturating_sub(bytes as u64);
+                *left == 0
+            }
+        }
+    }
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE);
+    content_type.is_some_and(|given| given.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// The `grpc-status` among headers or trailers.
+pub(crate) fn status(headers: &HeaderMap) -> Option<Code> {
+    let status = headers.get("grpc-status")?;
+    Some(Code::from_bytes(status.as_bytes()))
+}

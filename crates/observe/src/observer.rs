@@ -1,0 +1,69 @@
+//! Who looks on, and what is seen.
+
+use http::{Request, Response};
+use tonic::Code;
+use tower_micro_call::{End, Error};
+
+/// Looks on as requests begin. One for each place: around calls, around attempts, around handlers (gRFC A66 has the same cut:
+/// `CallTracer`, `AttemptTracer`).
+pub trait Observer {
+    /// What is kept of one request until it has ended.
+    type Watch: Watch;
+
+    /// A request begins. `None` if nobody wants to know how it goes on; then nothing more is done for it.
+    fn begin<B>(&self, request: &mut Request<B>) -> Option<Self::Watch>;
+}
+
+/// Looks on while one request is under way. [`ended`](Self::ended) is called exactly once, whatever happens.
+pub trait Watch: Send + 'static {
+    /// Around each poll, and around the call that starts the request.
+    fn within<T>(&mut self, run: impl FnOnce() -> T) -> T {
+        run()
+    }
+
+    /// The answer has begun: its headers are here.
+    fn answered<B>(&mut self, _response: &mut Response<B>) {}
+
+    /// It is over.
+    fn ended(self, ending: Ending<'_>);
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Ending<'a> {
+    /// A call or an attempt with `grpc-status: 0`, or an HTTP exchange whose body came to its end.
+    Ok,
+    /// A call or an attempt, with this error.
+    Failed(&'a Error),
+    /// What a gRPC handler answered.
+    Status(Code),
+    /// The service or the body failed with an error of this type, without a status.
+    Broken(&'static str),
+    /// Whoever waited let go of it. What had come of an HTTP answer may have been all that was wanted.
+    Dropped {
+        /// Whether the answer's headers had come.
+        answered: bool,
+    },
+}
+
+impl<'a> Ending<'a> {
+    pub(crate) const fn of(end: End<'a>) -> Self {
+        match end {
+            End::Ok => Self::Ok,
+            End::Failed(error) => Self::Failed(error),
+            End::Dropped => Self::Dropped { answered: true },
+        }
+    }
+
+    /// The gRPC code this amounts to.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Ok => Code::Ok,
+            Self::Failed(error) => error.code(),
+            Self::Status(code) => *code,
+            Self::Broken(_) => Code::Unknown,
+            Self::Dropped { .. } => Code::Cancelled,
+        }
+    }
+}

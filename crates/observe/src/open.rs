@@ -1,0 +1,70 @@
+//! The guard that makes every end be told once.
+
+use tower_micro_call::{End, Ended};
+
+use crate::{Ending, Watch};
+
+/// A watch that has not ended. Dropped, it ends.
+pub(crate) struct Open<W: Watch> {
+    watch: Option<W>,
+    answered: bool,
+}
+
+impl<W: Watch> Open<W> {
+    pub(crate) const fn new(watch: Option<W>) -> Self {
+        let answered = false;
+        Self { watch, answered }
+    }
+
+    /// Whether somebody looks on.
+    pub(crate) const fn is_watched(&self) -> bool {
+        self.watch.is_some()
+    }
+
+    pub(crate) fn within<T>(&mut self, run: impl FnOnce() -> T) -> T {
+        match &mut self.watch {
+            Some(watch) => watch.within(run),
+            None => run(),
+        }
+    }
+
+    pub(crate) fn answered<B>(&mut self, response: &mut http::Response<B>) {
+        self.answered = true;
+        if let Some(watch) = &mut self.watch {
+            watch.answered(response);
+        }
+    }
+
+    /// The same, to be ended elsewhere.
+    pub(crate) fn take(&mut self) -> Self {
+        let watch = self.watch.take();
+        let answered = self.answered;
+        Self { watch, answered }
+    }
+
+    /// Ends the watch, if it has not ended.
+    pub(crate) fn end(&mut self, ending: Ending<'_>) {
+        if let Some(watch) = self.watch.take() {
+            watch.ended(ending);
+        }
+    }
+}
+
+impl<W: Watch> Ended for Open<W> {
+    fn ended(mut self: Box<Self>, end: End<'_>) {
+        self.end(Ending::of(end));
+    }
+}
+
+impl<W: Watch> Drop for Open<W> {
+    fn drop(&mut self) {
+        let answered = self.answered;
+        self.end(Ending::Dropped { answered });
+    }
+}
+
+impl<W: Watch> std::fmt::Debug for Open<W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.is_watched() { "Open" } else { "Closed" })
+    }
+}

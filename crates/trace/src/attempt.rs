@@ -1,0 +1,262 @@
+//! A span for each attempt, which says where it went and how it ended.
+//!
+//! # Place in the stack
+//! `wrap_call`: once per attempt, where the node is known. Its parent is the span that is current when the attempt begins: the call's,
+//! or one of yours in between. Reads: the attempt, its node, the deadline. Leaves: the headers of the trace on the request of this
+//! attempt; on the response, which attempt it was, for the call's span.
+//!
+//! # Units and defaults
+//! | [`Attempts`] | spans | a node's handler hangs under |
+//! |---|---|---|
+//! | `Off` | none; the call's span learns the node | the call |
+//! | `OnRetry` (default) | from the second attempt on; a first one that fails is an event of the call's span | the call, or the attempt from the second on |
+//! | `Always` | one each, as in gRPC's A72 | the attempt |
+//!
+//! The kind is INTERNAL, as A72 has it; a service graph that pairs CLIENT with SERVER spans sees an edge only where the handler hangs
+//! under the call. An attempt that is let go of is CANCELLED, or DEADLINE_EXCEEDED if the call's time was up. The target is
+//! [`attributes::ATTEMPT`], the level INFO.
+//!
+//! # Errors
+//! None of its own.
+//!
+//! # Example
+//! ```
+//! use tower_micro_trace::{AttemptTraceLayer, Attempts};
+//!
+//! let layer = AttemptTraceLayer::new().attempts(Attempts::Always); // Client::builder().wrap_call(layer)
+//! # let _ = layer;
+//! ```
+
+use std::sync::Arc;
+
+use ::http::{Request, Response};
+use opentelemetry::Context;
+use tonic::Code;
+use tower_layer::Layer;
+use tower_micro_call::{Deadline, Notes};
+use tower_micro_observe::{Answered, Ending, Observe, Observer, Watch, words};
+use tower_micro_selector::Candidate;
+use tracing::{Level, Span, event, field::Empty, span};
+
+use crate::{
+    Names, Propagation, attributes,
+    ending::{self, host_and_port},
+    names::Role,
+    propagation::is_worth_sending,
+    settings::{Settings, context_of, is_off},
+};
+
+/// Which attempts have spans.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Attempts {
+    /// None.
+    Off,
+    /// Those that follow one that failed.
+    #[default]
+    OnRetry,
+    /// Every one.
+    Always,
+}
+
+/// Makes [`AttemptTrace`] services. See the [module docs](self) for an example.
+#[derive(Clone, Debug, Default)]
+pub struct AttemptTraceLayer {
+    settings: Settings,
+    attempts: Attempts,
+}
+
+impl AttemptTraceLayer {
+    /// Spans from the second attempt on, OpenTelemetry's names, W3C headers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Which attempts have spans.
+    #[must_use]
+    pub const fn attempts(mut self, attempts: Attempts) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    /// What spans are called.
+    #[must_use]
+    pub const fn names(mut self, names: Names) -> Self {
+        self.settings.names = names;
+        self
+    }
+
+    /// What carries the trace to the node.
+    #[must_use]
+    pub fn propagation(mut self, propagation: Propagation) -> Self {
+        self.settings.propagation = propagation;
+        self
+    }
+}
+
+impl<S> Layer<S> for AttemptTraceLayer {
+    type Service = AttemptTrace<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let (settings, attempts) = (self.settings.clone(), self.attempts);
+        Observe::new(inner, EachAttempt { settings, attempts })
+    }
+}
+
+/// Makes a span of each attempt.
+pub type AttemptTrace<S> = Observe<S, EachAttempt>;
+
+/// The observer of attempts.
+#[derive(Clone, Debug)]
+pub struct EachAttempt {
+    settings: Settings,
+    attempts: Attempts,
+}
+
+impl EachAttempt {
+    fn wants(&self, number: u32) -> bool {
+        match self.attempts {
+            Attempts::Off => false,
+            Attempts::OnRetry => number > 0,
+            Attempts::Always => true,
+        }
+    }
+
+    fn span(&self, path: &str, service: Option<&str>, attempt: &Facts) -> Span {
+        let node = attempt.node.as_deref();
+        let (host, port) = node.map(|node| host_and_port(&node.address)).unzip();
+        let port = port.flatten().map(i64::from);
+        let number = i64::from(attempt.number);
+        let previous = (self.settings.names == Names::Grpc).then_some(number);
+        span!(
+            target: attributes::ATTEMPT,
+            Level::INFO,
+            "attempt",
+            otel.name = &*self.settings.names.of(Role::Attempt, path, service),
+            otel.kind = "internal",
+            { attributes::ATTEMPT_NUMBER } = number + 1,
+            { attributes::PREVIOUS_ATTEMPTS } = previous,
+            { attributes::NODE } = node.map(|node| &*node.id),
+            { attributes::PEER_ADDRESS } = host,
+            { attributes::PEER_PORT } = port,
+            { attributes::STATUS_CODE } = Empty,
+            { attributes::ERROR_TYPE } = Empty,
+            { attributes::DISPOSITION } = Empty,
+            otel.status_code = Empty,
+            otel.status_description = Empty,
+        )
+    }
+}
+
+impl Observer for EachAttempt {
+    type Watch = Attempt;
+
+    fn begin<B>(&self, request: &mut Request<B>) -> Option<Attempt> {
+        if is_off() && !Context::map_current(is_worth_sending) {
+            return None;
+        }
+        let call = Span::current();
+        let notes = Notes::of(request.extensions());
+        let number = notes.map_or(0, |notes| notes.attempt().number);
+        let propagation = &self.settings.propagation;
+        if call.is_disabled() && !self.wants(number) {
+            // Without a call's layer outside nobody has sent the context yet.
+            if !propagation.is_in(request.headers()) {
+                Context::map_current(|cx| propagation.inject_headers(cx, request.headers_mut()));
+            }
+            return None;
+        }
+        let facts = Facts {
+            number,
+            node: notes.and_then(Notes::node).cloned(),
+            deadline: notes.and_then(Notes::deadline),
+        };
+        let span = if self.wants(number) {
+            let service = notes.and_then(|notes| Some(notes.service()?.as_str()));
+            self.span(request.uri().path(), service, &facts)
+        } else {
+            Span::none()
+        };
+        if !span.is_disabled() || !propagation.is_in(request.headers()) {
+            propagation.inject_headers(&context_of(&span), request.headers_mut());
+        }
+        let is_seen = !(span.is_disabled() && call.is_disabled());
+        is_seen.then_some(Attempt { span, call, facts })
+    }
+}
+
+/// What is known of an attempt before it begins.
+#[derive(Debug)]
+struct Facts {
+    number: u32,
+    node: Option<Arc<Candidate>>,
+    deadline: Option<Deadline>,
+}
+
+impl Facts {
+    /// A dropped attempt whose call has no time left was dropped by the clock.
+    fn code(&self, ending: &Ending<'_>) -> Code {
+        let overdue = || {
+            let now = tokio::time::Instant::now();
+            self.deadline
+                .is_some_and(|deadline| deadline.has_passed(now))
+        };
+        match ending {
+            Ending::Dropped { .. } if overdue() => Code::DeadlineExceeded,
+            _ => ending.code(),
+        }
+    }
+}
+
+/// An attempt under way.
+#[derive(Debug)]
+pub struct Attempt {
+    /// Its own, if it has one.
+    span: Span,
+    /// The one outside, which an attempt without a span tells of its failure.
+    call: Span,
+    facts: Facts,
+}
+
+impl Attempt {
+    fn tell_call(&self, ending: &Ending<'_>) {
+        let Ending::Failed(error) = ending else {
+            return;
+        };
+        let node = self.facts.node.as_deref();
+        event!(
+            target: attributes::ATTEMPT,
+            parent: &self.call,
+            Level::INFO,
+            { attributes::ATTEMPT_NUMBER } = i64::from(self.facts.number) + 1,
+            { attributes::NODE } = node.map(|node| &*node.id),
+            { attributes::PEER_ADDRESS } = node.map(|node| &*node.address),
+            { attributes::STATUS_CODE } = words::code(error.code()),
+            { attributes::ERROR_TYPE } = words::error_type(error),
+            { attributes::DISPOSITION } = words::disposition(error),
+            "attempt failed"
+        );
+    }
+}
+
+impl Watch for Attempt {
+    fn within<T>(&mut self, run: impl FnOnce() -> T) -> T {
+        self.span.in_scope(run)
+    }
+
+    fn answered<B>(&mut self, response: &mut Response<B>) {
+        let (attempts, node) = (self.facts.number + 1, self.facts.node.clone());
+        Answered::new(attempts, node).leave(response);
+    }
+
+    fn ended(self, ending: Ending<'_>) {
+        if self.span.is_disabled() {
+            return self.tell_call(&ending);
+        }
+        if let Ending::Failed(error) = ending {
+            self.span
+                .record(attributes::DISPOSITION, words::disposition(error));
+        }
+        ending::of_client(&self.span, self.facts.code(&ending), &ending);
+    }
+}

@@ -1,0 +1,166 @@
+//! A span for each call that a gRPC server handles: kind SERVER, under the span that the caller sent.
+//!
+//! # Place in the stack
+//! Outermost on a server: `Server::builder().layer(…)`, outside of `handlers()`, whose calls then stand under it. Reads: the headers
+//! of the request.
+//!
+//! # Units and defaults
+//! The span ends with the status of the answer, in its headers or its trailers; streams last to their end. Of the codes only UNKNOWN,
+//! DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE and DATA_LOSS are errors of a server (semantic conventions). An answer that
+//! the caller lets go of is CANCELLED. The handler, and the body of a stream it answers with, run inside of the span; where the
+//! span is filtered out they run inside of the caller's context, so that the chain goes on. Headers that make no sense are no parent.
+//! The target is [`attributes::HANDLER`], the level INFO.
+//!
+//! # Errors
+//! None of its own.
+//!
+//! # Example
+//! ```
+//! use tower_micro_trace::HandlerTraceLayer;
+//!
+//! let server = tonic::transport::Server::builder().layer(HandlerTraceLayer::new());
+//! # let _ = server;
+//! ```
+//!
+//! # Not here
+//! Tasks that a handler spawns: give them the span with `tracing::Instrument::in_current_span`.
+
+use ::http::{HeaderMap, HeaderName, Request};
+use opentelemetry::{Context, trace::TraceContextExt};
+use tower_layer::Layer;
+use tower_micro_observe::{Ending, ObserveExchange, Observer, Watch};
+use tracing::{Level, Span, field::Empty, span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use crate::{
+    Names, Propagation, attributes, ending,
+    names::{Role, asked},
+    settings::Settings,
+};
+
+/// Makes [`HandlerTrace`] services. See the [module docs](self) for an example.
+#[derive(Clone, Debug, Default)]
+pub struct HandlerTraceLayer {
+    settings: Settings,
+}
+
+impl HandlerTraceLayer {
+    /// OpenTelemetry's names, every format read, no metadata.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What spans are called.
+    #[must_use]
+    pub const fn names(mut self, names: Names) -> Self {
+        self.settings.names = names;
+        self
+    }
+
+    /// Which formats of the caller's span are read.
+    #[must_use]
+    pub fn propagation(mut self, propagation: Propagation) -> Self {
+        self.settings.propagation = propagation;
+        self
+    }
+
+    /// Records these headers of the request, and no other.
+    #[must_use]
+    pub fn record_metadata(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.settings.allow(names);
+        self
+    }
+}
+
+impl<S> Layer<S> for HandlerTraceLayer {
+    type Service = HandlerTrace<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let settings = self.settings.clone();
+        ObserveExchange::new(inner, Handlers { settings })
+    }
+}
+
+/// Makes a span of each call that is handled.
+pub type HandlerTrace<S> = ObserveExchange<S, Handlers>;
+
+/// The observer of handlers.
+#[derive(Clone, Debug)]
+pub struct Handlers {
+    settings: Settings,
+}
+
+impl Handlers {
+    fn span(&self, path: &str) -> Span {
+        span!(
+            target: attributes::HANDLER,
+            Level::INFO,
+            "handler",
+            otel.name = &*self.settings.names.of(Role::Handler, path, None),
+            otel.kind = "server",
+            { attributes::SYSTEM } = "grpc",
+            { attributes::METHOD } = path.strip_prefix('/').unwrap_or(path),
+            { attributes::STATUS_CODE } = Empty,
+            { attributes::ERROR_TYPE } = Empty,
+            otel.status_code = Empty,
+            otel.status_description = Empty,
+        )
+    }
+}
+
+impl Observer for Handlers {
+    type Watch = Handler;
+
+    fn begin<B>(&self, request: &mut Request<B>) -> Option<Handler> {
+        let span = self.span(asked(request.uri().path()));
+        let handler = Handler::under(span, &self.settings.propagation, request.headers())?;
+        if !handler.span.is_disabled() {
+            self.settings.record(&handler.span, request.headers());
+        }
+        Some(handler)
+    }
+}
+
+/// A handler at work.
+#[derive(Debug)]
+pub struct Handler {
+    pub(crate) span: Span,
+    /// The caller's context, where the span cannot hold it.
+    caller: Option<Context>,
+}
+
+impl Handler {
+    /// Puts `span` under what `headers` name; `None` if there is nothing to look at and nothing to hand on.
+    pub(crate) fn under(
+        span: Span,
+        propagation: &Propagation,
+        headers: &HeaderMap,
+    ) -> Option<Self> {
+        let caller = Context::map_current(|cx| propagation.extract_headers(cx, headers));
+        let caller = caller.filter(|cx| !hangs_under(&span, cx));
+        let is_seen = !span.is_disabled() || caller.is_some();
+        is_seen.then_some(Self { span, caller })
+    }
+}
+
+/// Puts `span` under `caller`, if there is anything to put. The result of `set_parent` does not tell: it is `Ok` for a span that other
+/// layers see and OpenTelemetry's does not.
+fn hangs_under(span: &Span, caller: &Context) -> bool {
+    if span.is_disabled() || span.set_parent(caller.clone()).is_err() {
+        return false;
+    }
+    let (own, parent) = (span.context(), caller.span().span_context().clone());
+    let is_recorded = own.span().span_context().is_valid();
+    is_recorded && (!parent.is_valid() || own.span().span_context().trace_id() == parent.trace_id())
+}
+
+impl Watch for Handler {
+    fn within<T>(&mut self, run: impl FnOnce() -> T) -> T {
+        let _caller = self.caller.clone().map(Context::attach);
+        self.span.in_scope(run)
+    }
+
+    fn ended(self, ending: Ending<'_>) {
+        ending::of_server(&self.span, &ending);
+    }
+}

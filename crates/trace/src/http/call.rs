@@ -1,0 +1,147 @@
+//! A span for each HTTP request that is sent.
+//!
+//! # Place in the stack
+//! Around an HTTP client. Inside of a layer that sends again: the conventions want a CLIENT span for each send.
+//!
+//! # Units and defaults
+//! Named `GET`, or `GET /users/{id}` if the request has a [`UrlTemplate`]. From 400 on a status is an error. The span ends with the
+//! body; a body that is not read to its end is no error. User, password and query of the URL are not recorded.
+//!
+//! # Errors
+//! None of its own.
+//!
+//! # Example
+//! ```
+//! use tower_micro_trace::{HttpCallTraceLayer, http::UrlTemplate};
+//!
+//! let layer = HttpCallTraceLayer::new(); // ServiceBuilder::new().layer(layer).service(client)
+//! let mut request = http::Request::new(());
+//! request.extensions_mut().insert(UrlTemplate("/users/{id}"));
+//! # let _ = layer;
+//! ```
+
+use std::borrow::Cow;
+
+use ::http::{Request, Response};
+use tower_layer::Layer;
+use tower_micro_observe::{Ending, ObserveExchange, Observer, Watch};
+use tracing::{Level, Span, field::Empty, span};
+
+use super::{method, record_status, url::redacted, verb};
+use crate::{
+    Propagation, attributes, ending,
+    settings::{Settings, context_of},
+};
+
+/// The path of a request with its parameters by name; an extension of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UrlTemplate(pub &'static str);
+
+/// Makes [`HttpCallTrace`] services. See the [module docs](self) for an example.
+#[derive(Clone, Debug, Default)]
+pub struct HttpCallTraceLayer {
+    settings: Settings,
+}
+
+impl HttpCallTraceLayer {
+    /// W3C headers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What carries the trace to the server.
+    #[must_use]
+    pub fn propagation(mut self, propagation: Propagation) -> Self {
+        self.settings.propagation = propagation;
+        self
+    }
+}
+
+impl<S> Layer<S> for HttpCallTraceLayer {
+    type Service = HttpCallTrace<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let settings = self.settings.clone();
+        ObserveExchange::new(inner, HttpCalls { settings })
+    }
+}
+
+/// Makes a span of each request that is sent.
+pub type HttpCallTrace<S> = ObserveExchange<S, HttpCalls>;
+
+/// The observer of requests that are sent.
+#[derive(Clone, Debug)]
+pub struct HttpCalls {
+    settings: Settings,
+}
+
+fn name<B>(request: &Request<B>) -> Cow<'_, str> {
+    let verb = verb(request.method());
+    match request.extensions().get::<UrlTemplate>() {
+        Some(UrlTemplate(template)) => Cow::Owned(format!("{verb} {template}")),
+        None => Cow::Borrowed(verb),
+    }
+}
+
+fn span_of<B>(request: &Request<B>) -> Span {
+    let uri = request.uri();
+    let standard = if uri.scheme_str() == Some("https") {
+        443
+    } else {
+        80
+    };
+    span!(
+        target: attributes::CALL,
+        Level::INFO,
+        "http call",
+        otel.name = &*name(request),
+        otel.kind = "client",
+        { attributes::HTTP_METHOD } = method(request.method()),
+        { attributes::URL_FULL } = &*redacted(uri),
+        { attributes::SERVER_ADDRESS } = uri.host(),
+        { attributes::SERVER_PORT } = i64::from(uri.port_u16().unwrap_or(standard)),
+        { attributes::HTTP_STATUS } = Empty,
+        { attributes::ERROR_TYPE } = Empty,
+        otel.status_code = Empty,
+        otel.status_description = Empty,
+    )
+}
+
+impl Observer for HttpCalls {
+    type Watch = HttpCall;
+
+    fn begin<B>(&self, request: &mut Request<B>) -> Option<HttpCall> {
+        let span = span_of(request);
+        let propagation = &self.settings.propagation;
+        propagation.inject_headers(&context_of(&span), request.headers_mut());
+        (!span.is_disabled()).then_some(HttpCall { span })
+    }
+}
+
+/// A request under way.
+#[derive(Debug)]
+pub struct HttpCall {
+    span: Span,
+}
+
+impl Watch for HttpCall {
+    fn within<T>(&mut self, run: impl FnOnce() -> T) -> T {
+        self.span.in_scope(run)
+    }
+
+    fn answered<B>(&mut self, response: &mut Response<B>) {
+        record_status(&self.span, response.status(), 400);
+    }
+
+    fn ended(self, ending: Ending<'_>) {
+        let failure = match ending {
+            Ending::Broken(kind) => kind,
+            Ending::Dropped { answered: false } => "cancelled",
+            _ => return self.span.in_scope(|| ()),
+        };
+        self.span.in_scope(|| {
+            self.span.record(attributes::ERROR_TYPE, failure);
+            ending::failed(&self.span, "");
+        });
+    }
+}

@@ -1,0 +1,293 @@
+//! What carries a trace from process to process.
+//!
+//! Sends W3C Trace Context and reads that, B3 (single and multi) and Jaeger, unless told otherwise. The first format that holds a whole
+//! parent wins. What cannot be read is no parent and no error. Headers of a format that is known but not sent are taken off a
+//! request that a context is written to, so that two of them never name two parents.
+//!
+//! # Units and defaults
+//! | format | headers |
+//! |---|---|
+//! | [`Format::W3c`] | `traceparent`, `tracestate` |
+//! | [`Format::B3Single`] | `b3` |
+//! | [`Format::B3Multi`] | `x-b3-traceid`, `x-b3-spanid`, `x-b3-sampled`, `x-b3-flags` |
+//! | [`Format::Jaeger`] | `uber-trace-id`; `uberctx-…` for baggage that is allowed |
+//!
+//! Baggage is not carried unless its keys are named with [`Propagation::baggage`].
+//!
+//! # Example
+//! ```
+//! use tower_micro_trace::{CallTraceLayer, Format, Propagation};
+//!
+//! // go-micro services behind us trace with Zipkin: send both, read whatever comes
+//! let propagation = Propagation::new().inject([Format::W3c, Format::B3Multi]).baggage(["tenant"]);
+//! let layer = CallTraceLayer::new().propagation(propagation);
+//! # let _ = layer;
+//! ```
+//!
+//! # Not here
+//! `grpc-trace-bin`. Other formats: [`Propagation::with`] takes any propagator of OpenTelemetry's.
+
+mod b3;
+mod baggage;
+mod carrier;
+mod hex;
+mod jaeger;
+#[cfg(test)]
+mod tests;
+mod w3c;
+
+use std::sync::Arc;
+
+use ::http::HeaderMap;
+use opentelemetry::{
+    Context,
+    baggage::BaggageExt,
+    propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
+    trace::{SpanContext, TraceContextExt},
+};
+
+pub use carrier::{Headers, HeadersMut, MetadataCarrier, MetadataCarrierMut};
+
+/// How a span is written into headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// W3C Trace Context.
+    W3c,
+    /// Zipkin's, in one header.
+    B3Single,
+    /// Zipkin's, in several; what go-micro sends with its Zipkin tracer.
+    B3Multi,
+    /// Jaeger's own; what go-micro sends with its Jaeger tracer.
+    Jaeger,
+}
+
+impl Format {
+    /// All of them, in the order in which they are looked for.
+    pub const ALL: [Self; 4] = [Self::W3c, Self::B3Single, Self::B3Multi, Self::Jaeger];
+
+    /// The headers it is made of.
+    pub const fn fields(self) -> &'static [&'static str] {
+        match self {
+            Self::W3c => &[w3c::TRACEPARENT, w3c::TRACESTATE],
+            Self::B3Single => &[b3::SINGLE],
+            Self::B3Multi => &[b3::TRACE, b3::SPAN, b3::SAMPLED, b3::FLAGS, b3::PARENT],
+            Self::Jaeger => &[jaeger::ID],
+        }
+    }
+
+    fn extract(self, from: &dyn Extractor) -> Option<SpanContext> {
+        match self {
+            Self::W3c => w3c::extract(from),
+            Self::B3Single => b3::extract_single(from),
+            Self::B3Multi => b3::extract_multi(from),
+            Self::Jaeger => jaeger::extract(from),
+        }
+    }
+
+    fn inject(self, span: &SpanContext, into: &mut dyn Injector) {
+        match self {
+            Self::W3c => w3c::inject(span, into),
+            Self::B3Single => b3::inject_single(span, into),
+            Self::B3Multi => b3::inject_multi(span, into),
+            Self::Jaeger => jaeger::inject(span, into),
+        }
+    }
+}
+
+type Other = Arc<dyn TextMapPropagator + Send + Sync>;
+
+/// Which formats are sent and read. Clones share everything. See the [module docs](self) for an example.
+#[derive(Clone, Debug)]
+pub struct Propagation(Arc<Settings>);
+
+#[derive(Clone, Debug)]
+struct Settings {
+    inject: Vec<Format>,
+    extract: Vec<Format>,
+    others: Vec<Other>,
+    baggage: Vec<String>,
+    /// All headers that any of these are made of.
+    fields: Vec<String>,
+    /// A bit for each letter that one of them begins with: most headers are none of ours, and that is seen at once.
+    initials: u128,
+}
+
+impl Default for Propagation {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Propagation {
+    /// Sends W3C Trace Context, and reads every [`Format`].
+    pub fn new() -> Self {
+        Self::none().inject([Format::W3c]).extract(Format::ALL)
+    }
+
+    /// Sends and reads nothing.
+    pub fn none() -> Self {
+        Self(Arc::new(Settings {
+            inject: Vec::new(),
+            extract: Vec::new(),
+            others: Vec::new(),
+            baggage: Vec::new(),
+            fields: Vec::new(),
+            initials: 0,
+        }))
+    }
+
+    /// Sends these formats, instead of those that were set.
+    #[must_use]
+    pub fn inject(self, formats: impl IntoIterator<Item = Format>) -> Self {
+        self.change(|settings| settings.inject = formats.into_iter().collect())
+    }
+
+    /// Reads these formats, in this order, instead of those that were set.
+    #[must_use]
+    pub fn extract(self, formats: impl IntoIterator<Item = Format>) -> Self {
+        self.change(|settings| settings.extract = formats.into_iter().collect())
+    }
+
+    /// Carries baggage of these keys, in both directions, and no other.
+    #[must_use]
+    pub fn baggage<K: Into<String>>(self, keys: impl IntoIterator<Item = K>) -> Self {
+        let keys = keys.into_iter().map(Into::into).filter(|key| is_token(key));
+        self.change(|settings| settings.baggage = keys.collect())
+    }
+
+    /// Sends and reads what another propagator does, besides. It is asked for a parent when no format has one.
+    #[must_use]
+    pub fn with(self, other: impl TextMapPropagator + Send + Sync + 'static) -> Self {
+        self.change(|settings| settings.others.push(Arc::new(other)))
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        let settings = Arc::make_mut(&mut self.0);
+        change(settings);
+        settings.fields = settings.all_fields();
+        let initials = settings.fields.iter().map(|field| initial(field));
+        settings.initials = initials.fold(0, |all, one| all | one);
+        self
+    }
+
+    /// Writes `cx` into `headers`, in place of whatever parent they named. Without a span in `cx` they stay as they are.
+    pub fn inject_headers(&self, cx: &Context, headers: &mut HeaderMap) {
+        if !is_worth_sending(cx) || self.0.fields.is_empty() {
+            return;
+        }
+        self.clear(headers);
+        self.inject_context(cx, &mut HeadersMut(headers));
+    }
+
+    /// The parent that `headers` name, on top of `cx`; `None` if they name none and carry no baggage.
+    pub fn extract_headers(&self, cx: &Context, headers: &HeaderMap) -> Option<Context> {
+        let named = headers.keys().any(|name| self.is_field(name.as_str()));
+        named
+            .then(|| self.extract_with_context(cx, &Headers(headers)))
+            .filter(is_worth_sending)
+    }
+
+    /// Whether `headers` name a parent in a format that is known here.
+    pub(crate) fn is_in(&self, headers: &HeaderMap) -> bool {
+        headers.keys().any(|name| self.is_field(name.as_str()))
+    }
+
+    /// Whether a header, in any case, is part of a format that is known here.
+    pub(crate) fn is_field(&self, name: &str) -> bool {
+        let is = |field: &String| field.eq_ignore_ascii_case(name);
+        self.0.initials & initial(name) != 0 && self.0.fields.iter().any(is)
+    }
+
+    fn clear(&self, headers: &mut HeaderMap) {
+        if !self.is_in(headers) {
+            return;
+        }
+        for field in &self.0.fields {
+            headers.remove(field);
+        }
+    }
+}
+
+impl Settings {
+    fn all_fields(&self) -> Vec<String> {
+        let formats = self.inject.iter().chain(&self.extract);
+        let mut fields: Vec<String> = formats
+            .flat_map(|format| format.fields())
+            .map(|field| (*field).to_owned())
+            .chain(self.others.iter().flat_map(|other| {
+                let fields: Vec<_> = other.fields().map(str::to_ascii_lowercase).collect();
+                fields
+            }))
+            .collect();
+        if !self.baggage.is_empty() {
+            fields.push(baggage::BAGGAGE.to_owned());
+            let name = |key: &String| format!("{}{}", jaeger::BAGGAGE, key.to_ascii_lowercase());
+            fields.extend(self.baggage.iter().map(name));
+        }
+        fields.sort_unstable();
+        fields.dedup();
+        fields
+    }
+}
+
+impl TextMapPropagator for Propagation {
+    fn inject_context(&self, cx: &Context, into: &mut dyn Injector) {
+        let Settings {
+            inject,
+            baggage,
+            others,
+            ..
+        } = &*self.0;
+        let span = cx.span();
+        if span.span_context().is_valid() {
+            for format in inject {
+                format.inject(span.span_context(), into);
+            }
+        }
+        let jaeger = inject.contains(&Format::Jaeger);
+        baggage::inject(cx, baggage, jaeger, into);
+        for other in others {
+            other.inject_context(cx, into);
+        }
+    }
+
+    fn extract_with_context(&self, cx: &Context, from: &dyn Extractor) -> Context {
+        let Settings {
+            extract,
+            baggage,
+            others,
+            ..
+        } = &*self.0;
+        let mut parents = extract.iter().filter_map(|format| format.extract(from));
+        let found = match parents.next() {
+            Some(parent) => cx.with_remote_span_context(parent),
+            None => others.iter().fold(cx.clone(), |cx, other| {
+                other.extract_with_context(&cx, from)
+            }),
+        };
+        let jaeger = extract.contains(&Format::Jaeger);
+        baggage::extract(found, baggage, jaeger, from)
+    }
+
+    fn fields(&self) -> FieldIter<'_> {
+        FieldIter::new(&self.0.fields)
+    }
+}
+
+/// The bit of the letter that `name` begins with.
+fn initial(name: &str) -> u128 {
+    let letter = name.as_bytes().first().map(u8::to_ascii_lowercase);
+    letter.filter(u8::is_ascii).map_or(0, |letter| 1 << letter)
+}
+
+/// Whether there is anything in `cx` that could be sent.
+pub(crate) fn is_worth_sending(cx: &Context) -> bool {
+    cx.has_active_span() && cx.span().span_context().is_valid() || !cx.baggage().is_empty()
+}
+
+/// RFC 9110 §5.6.2: what a key of baggage may be.
+fn is_token(key: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !key.is_empty() && key.bytes().all(is_letter)
+}

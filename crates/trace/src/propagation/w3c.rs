@@ -1,0 +1,65 @@
+//! `traceparent` and `tracestate` (W3C Trace Context, level 2).
+//!
+//! Stricter than the propagator of the OpenTelemetry SDK, which takes ids of any length and sends an empty `tracestate`.
+
+use std::{fmt::Write, str::FromStr};
+
+use opentelemetry::{
+    propagation::{Extractor, Injector},
+    trace::{SpanContext, TraceFlags, TraceState},
+};
+
+use super::hex::{Case, number, span_id, trace_id};
+
+pub(super) const TRACEPARENT: &str = "traceparent";
+pub(super) const TRACESTATE: &str = "tracestate";
+
+/// `00-<32 hex>-<16 hex>-<2 hex>`; a later version may have more behind it.
+const LENGTH: usize = 55;
+
+pub(super) fn extract(from: &dyn Extractor) -> Option<SpanContext> {
+    let parents = from.get_all(TRACEPARENT)?;
+    // More than one is none.
+    let [parent] = parents.as_slice() else {
+        return None;
+    };
+    let parent = parent.trim_matches([' ', '\t']);
+    let (known, rest) = (parent.get(..LENGTH)?, &parent.as_bytes()[LENGTH..]);
+    let mut parts = known.split('-');
+    let version = two(parts.next()?).filter(|version| *version != 0xff)?;
+    if !rest.is_empty() && (version == 0 || rest[0] != b'-') {
+        return None;
+    }
+    let trace = whole(parts.next()?, 32).and_then(|id| trace_id(id, Case::Lower))?;
+    let span = whole(parts.next()?, 16).and_then(|id| span_id(id, Case::Lower))?;
+    let flags = TraceFlags::new(two(parts.next()?)?) & TraceFlags::SAMPLED;
+    Some(SpanContext::new(trace, span, flags, true, state(from)))
+}
+
+fn whole(text: &str, length: usize) -> Option<&str> {
+    (text.len() == length).then_some(text)
+}
+
+fn two(text: &str) -> Option<u8> {
+    number(whole(text, 2)?, 2, Case::Lower).and_then(|number| number.try_into().ok())
+}
+
+/// A state that cannot be read does not spoil the parent.
+fn state(from: &dyn Extractor) -> TraceState {
+    let state = from.get_all(TRACESTATE).map(|lines| lines.join(","));
+    let state = state.and_then(|state| TraceState::from_str(state.trim()).ok());
+    state.unwrap_or_default()
+}
+
+pub(super) fn inject(span: &SpanContext, into: &mut dyn Injector) {
+    let flags = span.trace_flags() & TraceFlags::SAMPLED;
+    let (trace, id) = (span.trace_id(), span.span_id());
+    let mut parent = String::with_capacity(LENGTH);
+    // Writing to a String does not fail, and one of the right length is a header's value as it is.
+    let _ = write!(parent, "00-{trace}-{id}-{flags:02x}");
+    into.set(TRACEPARENT, parent);
+    let state = span.trace_state().header();
+    if !state.is_empty() {
+        into.set(TRACESTATE, state);
+    }
+}

@@ -1,0 +1,57 @@
+//! What all the layers can be told.
+
+use std::sync::Arc;
+
+use ::http::{HeaderMap, HeaderName};
+use opentelemetry::{Array, Context, StringValue, Value, trace::TraceContextExt};
+use tracing::{Level, Span, level_filters::LevelFilter};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use crate::{Names, Propagation, attributes};
+
+/// Cloned for each channel, so what is long is shared.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) names: Names,
+    pub(crate) propagation: Propagation,
+    pub(crate) metadata: Arc<[HeaderName]>,
+}
+
+impl Settings {
+    pub(crate) fn allow(&mut self, metadata: impl IntoIterator<Item = HeaderName>) {
+        self.metadata = metadata.into_iter().collect();
+    }
+
+    /// Records the headers that were allowed by name. One that is marked as sensitive is not, even so.
+    pub(crate) fn record(&self, span: &Span, headers: &HeaderMap) {
+        for name in &*self.metadata {
+            let values = headers.get_all(name).iter();
+            let values = values.filter(|value| !value.is_sensitive());
+            let values = values.filter_map(|value| value.to_str().ok());
+            let values: Vec<StringValue> = values.map(|value| value.to_owned().into()).collect();
+            if !values.is_empty() {
+                let key = format!("{}{name}", attributes::REQUEST_METADATA);
+                span.set_attribute(key, Value::Array(Array::String(values)));
+            }
+        }
+    }
+}
+
+/// The context that goes out with what happens in `span`: its own, or, when it is filtered out or no OpenTelemetry layer is there, the
+/// one that it stands in. The chain must not break because a span is not wanted.
+pub(crate) fn context_of(span: &Span) -> Context {
+    if span.is_disabled() {
+        return Context::current();
+    }
+    let cx = span.context();
+    if cx.span().span_context().is_valid() {
+        cx
+    } else {
+        Context::current()
+    }
+}
+
+/// Whether no subscriber wants anything of our level: one load, where a call has nothing to pay for.
+pub(crate) fn is_off() -> bool {
+    LevelFilter::current() < Level::INFO
+}

@@ -1,0 +1,340 @@
+//! What is counted: calls, attempts and handlers, under few names.
+
+mod ledger;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use opentelemetry::{KeyValue, metrics::MeterProvider};
+use opentelemetry_sdk::metrics::{
+    InMemoryMetricExporter, SdkMeterProvider,
+    data::{AggregatedMetrics, Metric, MetricData, ResourceMetrics, ScopeMetrics},
+};
+use tonic::{Status, transport::Server};
+use tower_micro::{
+    AttemptMetricsLayer, CallMetricsLayer, CallOptions, Client, HandlerMetricsLayer,
+    crates::metrics::{Facade, Methods, Names, Otel},
+};
+use tower_micro_testkit::{Answer, Greeter, TestServer};
+
+use self::ledger::Ledger;
+use crate::support::{
+    Bare, Recording, call, failing, greeter, greeting, hello, number_of, plain, scripted, soon,
+};
+
+/// What is kept of one series: how often it was added to, and the sum.
+type Series = BTreeMap<String, (u64, f64)>;
+
+/// Instruments that a test can read.
+struct Meter {
+    provider: SdkMeterProvider,
+    exporter: InMemoryMetricExporter,
+}
+
+impl Meter {
+    fn new() -> Self {
+        let exporter = InMemoryMetricExporter::default();
+        let provider = SdkMeterProvider::builder().with_periodic_exporter(exporter.clone());
+        Self {
+            provider: provider.build(),
+            exporter,
+        }
+    }
+
+    fn otel(&self, names: Names) -> Arc<Otel> {
+        Arc::new(Otel::named(names, &self.provider.meter("tests")))
+    }
+
+    /// All series by `name{attributes}`.
+    fn series(&self) -> Series {
+        self.exporter.reset();
+        self.provider.force_flush().unwrap();
+        let finished = self.exporter.get_finished_metrics().unwrap();
+        let scopes = finished.iter().flat_map(ResourceMetrics::scope_metrics);
+        scopes
+            .flat_map(ScopeMetrics::metrics)
+            .flat_map(points)
+            .collect()
+    }
+}
+
+fn points(metric: &Metric) -> Vec<(String, (u64, f64))> {
+    let name = format!("{}[{}]", metric.name(), metric.unit());
+    match metric.data() {
+        AggregatedMetrics::F64(MetricData::Histogram(data)) => {
+            let points = data.data_points();
+            points
+                .map(|point| {
+                    (
+                        named(&name, point.attributes()),
+                        (point.count(), point.sum()),
+                    )
+                })
+                .collect()
+        }
+        AggregatedMetrics::U64(MetricData::Histogram(data)) => {
+            let points = data.data_points();
+            points
+                .map(|point| {
+                    (
+                        named(&name, point.attributes()),
+                        (point.count(), point.sum() as f64),
+                    )
+                })
+                .collect()
+        }
+        AggregatedMetrics::U64(MetricData::Sum(data)) => {
+            let points = data.data_points();
+            points
+                .map(|point| (named(&name, point.attributes()), (point.value(), 0.0)))
+                .collect()
+        }
+        AggregatedMetrics::I64(MetricData::Sum(data)) => {
+            let points = data.data_points();
+            points
+                .map(|point| {
+                    (
+                        named(&name, point.attributes()),
+                        (point.value().unsigned_abs(), 0.0),
+                    )
+                })
+                .collect()
+        }
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+fn named<'a>(name: &str, attributes: impl Iterator<Item = &'a KeyValue>) -> String {
+    let pairs = attributes.map(|pair| format!("{}={}", pair.key, pair.value));
+    let mut pairs: Vec<_> = pairs.collect();
+    pairs.sort();
+    format!("{name}{{{}}}", pairs.join(","))
+}
+
+/// How often each series was added to.
+fn counts(series: &Series) -> Vec<String> {
+    let line = |(name, (count, _)): (&String, &(u64, f64))| format!("{name} {count}");
+    series.iter().map(line).collect()
+}
+
+/// Every first attempt fails.
+fn stumbling(nodes: usize) -> Bare {
+    let client = scripted(&Recording::of(nodes), |request| async move {
+        Ok(match number_of(&request) {
+            0 => failing(Status::unavailable("busy")),
+            _ => greeting("n1"),
+        })
+    });
+    client.options(CallOptions::new().idempotent(true))
+}
+
+fn measured(client: Bare, otel: Arc<Otel>) -> Client {
+    let (calls, attempts) = (
+        CallMetricsLayer::new(Arc::clone(&otel)),
+        AttemptMetricsLayer::new(otel),
+    );
+    client
+        .wrap_client(calls)
+        .wrap_call(attempts)
+        .build()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn calls_attempts_and_retries_are_counted_each_by_itself() {
+    let meter = Meter::new();
+    let client = measured(stumbling(2), meter.otel(Names::Otel));
+    for _ in 0..3 {
+        call(&client).await.unwrap();
+    }
+    let of = "rpc.method=greeter.Greeter/SayHello";
+    let (status, to) = (
+        "rpc.response.status_code",
+        "rpc.system.name=grpc,server.address=greeter",
+    );
+    let series = meter.series();
+    let expected = [
+        format!("rpc.client.call.duration[s]{{{of},{status}=OK,{to}}} 3"),
+        format!("tower_micro.client.active_calls[{{call}}]{{{of},{to}}} 0"),
+        format!("tower_micro.client.attempt.duration[s]{{{of},{status}=OK,{to}}} 3"),
+        format!(
+            "tower_micro.client.attempt.duration[s]{{{of},{status}=UNAVAILABLE,{to},tower_micro.disposition=processed}} 3"
+        ),
+        format!("tower_micro.client.call.retries[{{retry}}]{{{of},{to}}} 3"),
+    ];
+    assert_eq!(counts(&series), expected);
+    let retries = series.iter().find(|(name, _)| name.contains("retries"));
+    assert_eq!(retries.unwrap().1.1, 3.0, "one each");
+}
+
+#[tokio::test]
+async fn grpc_has_names_of_its_own() {
+    let meter = Meter::new();
+    call(&measured(stumbling(2), meter.otel(Names::Grpc)))
+        .await
+        .unwrap();
+    let of = "grpc.method=greeter.Greeter/SayHello";
+    let expected = [
+        format!("grpc.client.attempt.duration[s]{{{of},grpc.status=OK,grpc.target=greeter}} 1"),
+        format!(
+            "grpc.client.attempt.duration[s]{{{of},grpc.status=UNAVAILABLE,grpc.target=greeter}} 1"
+        ),
+        format!("grpc.client.attempt.started[{{attempt}}]{{{of},grpc.target=greeter}} 2"),
+        format!("grpc.client.call.duration[s]{{{of},grpc.status=OK,grpc.target=greeter}} 1"),
+        format!("grpc.client.call.retries[{{retry}}]{{{of},grpc.target=greeter}} 1"),
+    ];
+    assert_eq!(counts(&meter.series()), expected);
+}
+
+#[tokio::test]
+async fn a_call_that_is_let_go_of_is_counted_as_cancelled_and_not_as_active() {
+    let meter = Meter::new();
+    let client = scripted(&Recording::of(1), |_| std::future::pending());
+    let client = measured(client, meter.otel(Names::Otel));
+    let mut stub = greeter(&client);
+    let mut pending = tokio_test::task::spawn(stub.say_hello(hello()));
+    assert!(pending.poll().is_pending());
+    let active = |series: &Series| {
+        counts(series)
+            .iter()
+            .filter(|line| line.contains("active") && line.ends_with(" 1"))
+            .count()
+    };
+    assert_eq!(active(&meter.series()), 1);
+    drop(pending);
+    let series = meter.series();
+    assert_eq!(active(&series), 0);
+    let ended: Vec<_> = counts(&series)
+        .into_iter()
+        .filter(|line| line.contains("duration"))
+        .collect();
+    assert_eq!(ended.len(), 2);
+    assert!(
+        ended
+            .iter()
+            .all(|line| line.contains("=CANCELLED") && line.ends_with(" 1")),
+        "{ended:?}"
+    );
+}
+
+// A service of 10 000 nodes.
+#[tokio::test]
+async fn the_number_of_series_does_not_grow_with_the_nodes() {
+    let meter = Meter::new();
+    let client = measured(stumbling(10_000), meter.otel(Names::Otel));
+    let mut stub = greeter(&client);
+    for _ in 0..500 {
+        // In the end the retry budget is spent.
+        let _ = stub.say_hello(hello()).await;
+    }
+    assert!(meter.series().len() <= 6, "{:#?}", meter.series());
+}
+
+#[tokio::test]
+async fn nodes_are_named_if_they_are_asked_for() {
+    let meter = Meter::new();
+    let attempts = AttemptMetricsLayer::new(meter.otel(Names::Otel)).by_node();
+    call(&stumbling(2).wrap_call(attempts).build().unwrap())
+        .await
+        .unwrap();
+    let nodes = counts(&meter.series());
+    assert_eq!(
+        nodes
+            .iter()
+            .filter(|line| line.contains("tower_micro.node.id=n"))
+            .count(),
+        2
+    );
+}
+
+/// Asks `server` for a method.
+async fn ask(server: &TestServer, path: &str) -> Result<(), Status> {
+    let mut client = tonic::client::Grpc::new(plain(server));
+    client.ready().await.unwrap();
+    let codec = tonic_prost::ProstCodec::<(), ()>::default();
+    let answer = client.unary(tonic::Request::new(()), path.parse().unwrap(), codec);
+    soon(answer).await.map(|_| ())
+}
+
+#[tokio::test]
+async fn what_a_server_is_asked_for_and_has_not_is_one_series() {
+    let (meter, greeter) = (Meter::new(), Greeter::new("n0"));
+    let layer = HandlerMetricsLayer::new(meter.otel(Names::Otel)).methods(Methods::up_to(10));
+    let router = Server::builder()
+        .layer(layer)
+        .add_service(greeter.service());
+    let server = TestServer::serve("n0", router).await.unwrap();
+    for number in 0..50 {
+        ask(&server, &format!("/greeter.Greeter/Made{number}Up"))
+            .await
+            .unwrap_err();
+    }
+    ask(&server, "/greeter.Greeter/SayHello").await.unwrap();
+    greeter.answer(Answer::Fail(Status::not_found("nobody")));
+    ask(&server, "/greeter.Greeter/SayHello").await.unwrap_err();
+    let grpc = "rpc.system.name=grpc";
+    let expected = [
+        format!(
+            "rpc.server.call.duration[s]{{error.type=UNIMPLEMENTED,rpc.method=other,rpc.response.status_code=UNIMPLEMENTED,{grpc}}} 50"
+        ),
+        format!(
+            "rpc.server.call.duration[s]{{rpc.method=greeter.Greeter/SayHello,rpc.response.status_code=NOT_FOUND,{grpc}}} 1"
+        ),
+        format!(
+            "rpc.server.call.duration[s]{{rpc.method=greeter.Greeter/SayHello,rpc.response.status_code=OK,{grpc}}} 1"
+        ),
+    ];
+    assert_eq!(counts(&meter.series()), expected);
+}
+
+#[tokio::test]
+async fn the_facade_is_told_the_same() {
+    let ledger = Ledger::default();
+    let _recorder = metrics::set_default_local_recorder(&ledger);
+    let facade = Arc::new(Facade::new());
+    let client = stumbling(2)
+        .wrap_client(CallMetricsLayer::new(Arc::clone(&facade)))
+        .wrap_call(AttemptMetricsLayer::new(facade));
+    call(&client.build().unwrap()).await.unwrap();
+    let of = "method=greeter.Greeter/SayHello,service=greeter";
+    let expected = [
+        format!("rpc_client_active_calls{{{of}}} 0"),
+        format!("rpc_client_attempt_duration_seconds{{{of},status=OK}} 1"),
+        format!(
+            "rpc_client_attempt_duration_seconds{{{of},status=UNAVAILABLE,disposition=processed}} 1"
+        ),
+        format!("rpc_client_call_duration_seconds{{{of},status=OK}} 1"),
+        format!("rpc_client_call_retries{{{of}}} 1"),
+    ];
+    let series = ledger.0.lock().unwrap();
+    assert_eq!(counts(&series), expected);
+    assert_eq!(series[&format!("rpc_client_active_calls{{{of}}}")].1, 0.0);
+}
+
+/// The names of instruments in a text: what stands in backticks or quotes.
+fn instruments(text: &str) -> std::collections::BTreeSet<&str> {
+    let words = text.split(['`', '"']).skip(1).step_by(2);
+    let is_name = |word: &&str| {
+        let beginnings = ["rpc.", "grpc.", "tower_micro.client.", "rpc_"];
+        let begins = beginnings.iter().any(|start| word.starts_with(start));
+        begins
+            && ["duration", "started", "retries", "active", "seconds"]
+                .iter()
+                .any(|part| word.contains(part))
+    };
+    words.filter(is_name).collect()
+}
+
+#[test]
+fn the_page_names_the_instruments_that_there_are() {
+    let page = crate::documents::read("docs/observability.md");
+    let (_, page) = page.split_once("\n## Numbers\n").unwrap();
+    let table: String = page.lines().filter(|line| line.starts_with("| ")).collect();
+    let code = ["otel", "facade"].map(|file| {
+        let code = crate::documents::read(format!("crates/metrics/src/{file}.rs"));
+        let lines = code.lines().filter(|line| !line.starts_with("//"));
+        lines.map(|line| format!("{line}\n")).collect::<String>()
+    });
+    let code = code.concat();
+    assert!(instruments(&table).len() > 10);
+    assert_eq!(instruments(&table), instruments(&code));
+}
