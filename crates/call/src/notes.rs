@@ -212,8 +212,10 @@ impl Notes {
 
     /// Writes the set the call chooses from.
     #[inline]
-    pub fn set_picker(&mut self, service: ServiceName, picker: Picker) {
-        self.service = Some(service);
+    pub fn set_picker(&mut self, service: &ServiceName, picker: Picker) {
+        if self.service.as_ref() != Some(service) {
+            self.service = Some(service.clone());
+        }
         self.picker = Some(picker);
     }
 

@@ -206,7 +206,7 @@ where
         let notes = Notes::of_mut(request.extensions_mut());
         match self.layer.ask(notes) {
             Selection::Ready(Ok(picker)) => {
-                notes.set_picker(self.layer.service.clone(), picker);
+                notes.set_picker(&self.layer.service, picker);
                 ResponseFuture::Calling(self.inner.call(request))
             }
             Selection::Ready(Err(_)) if waits(notes) => {
@@ -305,9 +305,8 @@ where
                         .parked
                         .take()
                         .expect("taken once, when the wait ends");
-                    let service = waiting.question.service.clone();
                     let notes = Notes::of_mut(request.extensions_mut());
-                    notes.set_picker(service, picker);
+                    notes.set_picker(&waiting.question.service, picker);
                     notes.set_now(Instant::now());
                     ready.call(request)
                 }
