@@ -69,9 +69,14 @@ pub mod grpc_timeout {
         // What is longer than 2^64 ns, 584 years, is told in hours.
         let (count, unit) = match u64::try_from(timeout.as_nanos()) {
             Ok(nanoseconds) => finest(nanoseconds),
-            Err(_) => (timeout.as_secs().div_ceil(3_600), b'H'),
+            Err(_) => (hours(timeout), b'H'),
         };
         header(count.min(MAX_COUNT), unit)
+    }
+
+    fn hours(timeout: Duration) -> u64 {
+        let begun = u64::from(timeout.subsec_nanos() > 0);
+        timeout.as_secs().saturating_add(begun).div_ceil(3_600)
     }
 
     fn finest(nanoseconds: u64) -> (u64, u8) {
@@ -197,6 +202,8 @@ mod tests {
             grpc_timeout::format(Duration::from_nanos(99_999_999_001)),
             "100000m"
         );
+        let hours = 10_000_000 * HOUR + Duration::from_nanos(1);
+        assert_eq!(grpc_timeout::format(hours), "10000001H");
     }
 
     #[test]
