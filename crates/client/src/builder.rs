@@ -62,7 +62,7 @@ pub enum BuildError {
         of: String,
     },
     /// No call could have a connection.
-    #[error("a pool needs `size` and `max_streams` of at least 1")]
+    #[error("a pool needs `size`, `max_streams` and `second_at` of at least 1")]
     EmptyPool,
     /// A descriptor set that is none.
     #[error(

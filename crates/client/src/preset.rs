@@ -83,12 +83,14 @@ impl Preset {
                 ttl: None,
                 max_streams: 100,
                 max_idle: 1,
+                second_at: Some(8),
             },
             Self::GoMicroV2 | Self::GoMicroV4 => PoolOptions {
                 size: 100,
                 ttl: Some(Duration::from_secs(60)),
                 max_streams: 20,
                 max_idle: 50,
+                second_at: None,
             },
         }
     }

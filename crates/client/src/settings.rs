@@ -17,6 +17,9 @@ pub struct PoolOptions {
     pub max_streams: usize,
     /// Connections to one node that are kept though no call is on them.
     pub max_idle: usize,
+    /// Calls on the only connection of a client before it gets a second one; `None` for never sooner than `max_streams`. A server reads
+    /// a connection with one task, so a client with several nodes works in parallel already, and one with a single node does not.
+    pub second_at: Option<usize>,
 }
 
 impl Default for PoolOptions {
@@ -98,7 +101,7 @@ impl Settings {
     /// Finds settings that cannot work.
     pub(crate) fn check(&self) -> Result<(), BuildError> {
         let pool = self.pool;
-        if pool.size == 0 || pool.max_streams == 0 {
+        if pool.size == 0 || pool.max_streams == 0 || pool.second_at == Some(0) {
             return Err(BuildError::EmptyPool);
         }
         check_options("the client", &self.client)?;

@@ -81,13 +81,15 @@ impl<K: Connect> Shared<K> {
         let node = notes.and_then(Notes::node).ok_or_else(unpicked)?;
         let options = notes.and_then(Notes::options);
         let settings = self.settings.load();
+        let nodes = self.pool.nodes();
         let wanted = Wanted {
             connect: &*self.connect,
             node,
             timeout: options.and_then(|options| options.get_connect_timeout()),
             options: settings.pool(),
+            alone: nodes.len() == 1,
         };
-        if let Some(known) = self.pool.nodes().get(node.address.as_str()) {
+        if let Some(known) = nodes.get(node.address.as_str()) {
             return known.lend(&wanted);
         }
         self.sweeper.look_after(self, Self::sweep);

@@ -2,7 +2,8 @@
 //!
 //! A connection carries many calls at once, and a call goes to the one that carries fewest. When that one carries
 //! [`PoolOptions::max_streams`], or as many as the node allows, another is opened beside it, up to [`PoolOptions::size`]; the call does not
-//! wait for it. Only one connection to a node is being opened at a time.
+//! wait for it. Only one connection to a node is being opened at a time. A client that has one node only gets a second connection to it
+//! sooner, at [`PoolOptions::second_at`].
 //!
 //! A connection older than [`PoolOptions::ttl`] takes no new call, and is closed when the last one it carries has ended (go-micro
 //! `client/grpc/grpc_pool.go`). Every five seconds it is looked for what is not needed: connections that carried no call since the last
@@ -48,6 +49,8 @@ pub(super) struct Wanted<'a, K> {
     /// For the opening of one.
     pub(super) timeout: Option<Duration>,
     pub(super) options: &'a PoolOptions,
+    /// Whether no other node has connections.
+    pub(super) alone: bool,
 }
 
 impl<K: Connect> Default for Pool<K> {

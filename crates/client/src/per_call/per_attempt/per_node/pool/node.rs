@@ -84,7 +84,7 @@ impl<K: Connect> Connections<K> {
     ) -> Result<Lent<K::Connection>, Error> {
         let options = wanted.options;
         let open = self.open.load();
-        match choose(wanted.connect, &open, options) {
+        match choose(wanted, &open) {
             Choice::Room(connection) | Choice::First(connection) => Ok(Lent::of(connection)),
             Choice::Full {
                 least,
@@ -105,7 +105,7 @@ impl<K: Connect> Connections<K> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let mut kept = self.young(wanted.options, now);
-        let connection = match choose(wanted.connect, &kept, wanted.options) {
+        let connection = match choose(wanted, &kept) {
             Choice::Room(connection) | Choice::First(connection) => {
                 return Ok(Lent::of(connection));
             }
@@ -193,11 +193,8 @@ fn open_by_itself<K: Connect>(connect: &K, connection: &Shared<K>) -> bool {
     })
 }
 
-fn choose<'a, K: Connect>(
-    connect: &K,
-    among: &'a [Shared<K>],
-    options: &PoolOptions,
-) -> Choice<'a, K> {
+fn choose<'a, K: Connect>(wanted: &Wanted<'_, K>, among: &'a [Shared<K>]) -> Choice<'a, K> {
+    let (connect, options) = (wanted.connect, wanted.options);
     let now = options.ttl.map(|_| Instant::now());
     let (mut least, mut closed, mut waiting): (Option<(&Shared<K>, usize, usize)>, _, _) =
         (None, None, None);
@@ -217,7 +214,7 @@ fn choose<'a, K: Connect>(
         }
     }
     match least {
-        Some((least, streams, room)) if streams < room.min(options.max_streams) => {
+        Some((least, streams, room)) if streams < room.min(mark(wanted, among.len())) => {
             Choice::Room(least)
         }
         Some((least, ..)) => Choice::Full {
@@ -227,4 +224,13 @@ fn choose<'a, K: Connect>(
         },
         None => waiting.or(closed).map_or(Choice::None, Choice::First),
     }
+}
+
+/// How many calls a connection carries before another is opened beside it.
+fn mark<K: Connect>(wanted: &Wanted<'_, K>, open: usize) -> usize {
+    let options = wanted.options;
+    let second = options.second_at.filter(|_| wanted.alone && open == 1);
+    second.map_or(options.max_streams, |second| {
+        second.min(options.max_streams)
+    })
 }

@@ -88,6 +88,7 @@ struct Scene {
     connect: Numbers,
     options: PoolOptions,
     node: Arc<Candidate>,
+    alone: bool,
 }
 
 impl Scene {
@@ -97,6 +98,7 @@ impl Scene {
             connect: Numbers::default(),
             options,
             node: Candidate::new(Node::new("a", "a:1")),
+            alone: false,
         }
     }
 
@@ -106,6 +108,7 @@ impl Scene {
             node: &self.node,
             timeout: None,
             options: &self.options,
+            alone: self.alone,
         };
         self.pool.add(&self.node).lend(&wanted)
     }
@@ -136,6 +139,7 @@ fn options() -> PoolOptions {
         max_streams: 2,
         max_idle: 2,
         ttl: None,
+        second_at: None,
     }
 }
 
@@ -244,6 +248,23 @@ async fn a_node_that_is_not_listed_any_more_is_forgotten_when_its_calls_have_end
     drop(lent);
     scene.sweep();
     assert!(!scene.pool.nodes().contains_key("a:1"));
+}
+
+#[tokio::test]
+async fn the_only_node_of_a_client_gets_a_second_connection_sooner_and_no_third() {
+    let mut scene = Scene::new(PoolOptions {
+        size: 3,
+        max_streams: 100,
+        second_at: Some(1),
+        ..options()
+    });
+    let (_two, numbers) = scene.lend_many(2);
+    assert_eq!(numbers, [1, 1], "there are other nodes");
+    scene.alone = true;
+    // Each of them allows three.
+    let (_four, numbers) = scene.lend_many(4);
+    assert!(numbers.contains(&2), "{numbers:?}");
+    assert_eq!(scene.connections(), 2);
 }
 
 #[tokio::test]
