@@ -15,11 +15,11 @@ fn good() -> Answer {
     Ok(Response::new(ResponseBody::empty()))
 }
 
-/// How long a call takes if attempt `n` ends after `ends[n]` with what is there; the last word counts for all that follow.
-async fn timed(
-    options: CallOptions,
-    ends: &'static [(u64, fn() -> Answer)],
-) -> (Answer, u32, Duration) {
+/// After how many milliseconds an attempt ends, and with what.
+type End = (u64, fn() -> Answer);
+
+/// How a call goes if attempt `n` ends as `ends[n]` says; the last one counts for all that follow.
+async fn timed(options: CallOptions, ends: &'static [End]) -> (Answer, u32, Duration) {
     let began = Instant::now();
     let node = move |attempt: u32, _| async move {
         let (millis, answer) = ends[(attempt as usize).min(ends.len() - 1)];
@@ -94,7 +94,7 @@ async fn whoever_loses_is_let_go_of() {
 
 #[tokio::test(start_paused = true)]
 async fn only_what_may_be_done_twice_and_is_all_there_is_sent_twice() {
-    let slow = &[(200, good as fn() -> Answer)];
+    let slow: &[End] = &[(200, good)];
     for options in [
         hedged().idempotent(false),
         hedged().streaming(true),
@@ -113,7 +113,7 @@ async fn only_what_may_be_done_twice_and_is_all_there_is_sent_twice() {
 
 #[tokio::test(start_paused = true)]
 async fn no_more_are_sent_than_is_said_or_than_there_are_attempts() {
-    let slow = &[(1_000, good as fn() -> Answer)];
+    let slow: &[End] = &[(1_000, good)];
     let many = |most| hedged().hedge(Hedge::after(DELAY).at_most(most));
     assert_eq!(timed(many(1), slow).await.1, 2);
     assert_eq!(timed(many(2), slow).await.1, 3);
@@ -125,7 +125,7 @@ async fn no_more_are_sent_than_is_said_or_than_there_are_attempts() {
 async fn the_budget_is_asked_and_one_success_paid_for() {
     let budget = Arc::new(Counted::default());
     let options = || hedged().budget(Arc::<Counted>::clone(&budget));
-    let ends: &[(u64, fn() -> Answer)] = &[(200, good), (500, good)];
+    let ends: &[End] = &[(200, good), (500, good)];
     assert_eq!(timed(options(), ends).await.1, 1);
     budget.left.store(1, SeqCst);
     assert_eq!(timed(options(), ends).await.1, 2);
@@ -135,12 +135,12 @@ async fn the_budget_is_asked_and_one_success_paid_for() {
 #[tokio::test(start_paused = true)]
 async fn a_failure_is_waited_out_while_another_attempt_is_under_way() {
     // The first fails, and its retry too; what was sent beside answers.
-    let ends: &[(u64, fn() -> Answer)] = &[(60, busy), (100, good), (10, busy)];
+    let ends: &[End] = &[(60, busy), (100, good), (10, busy)];
     let (answer, sent, took) = timed(hedged(), ends).await;
     assert!(answer.is_ok());
     assert_eq!((sent, took.as_millis()), (3, 150));
     // What was sent beside fails; the first answers.
-    let ends: &[(u64, fn() -> Answer)] = &[(150, good), (10, busy)];
+    let ends: &[End] = &[(150, good), (10, busy)];
     assert!(timed(hedged(), ends).await.0.is_ok());
 }
 
