@@ -143,13 +143,18 @@ impl Course {
             again.send_again(error);
             return Verdict::Again;
         }
-        let Some(policy) = self.options().get_retry() else {
-            return self.end(error);
-        };
-        match policy.should_retry(self.context().with_error(Some(&error))) {
+        match self.wants_another(&error) {
             Err(instead) => Verdict::End(instead),
             Ok(true) => self.repeat(error),
             Ok(false) => self.end(error),
+        }
+    }
+
+    /// What the predicate says.
+    fn wants_another(&self, error: &Error) -> Result<bool, Error> {
+        match self.options().get_retry() {
+            Some(policy) => policy.should_retry(self.context().with_error(Some(error))),
+            None => Ok(false),
         }
     }
 
@@ -168,18 +173,13 @@ impl Course {
 
     /// The same for an attempt beside others: how the call ends, unless those are waited for.
     pub(super) fn judge_beside(&mut self, error: Error) -> Option<Error> {
-        let repeats = error.kind() != Kind::Deadline
-            && match self.options().get_retry() {
-                None => false,
-                Some(policy) => {
-                    match policy.should_retry(self.context().with_error(Some(&error))) {
-                        Err(instead) => return Some(instead),
-                        Ok(repeats) => repeats,
-                    }
-                }
-            };
-        if !repeats {
+        if error.kind() == Kind::Deadline {
             return Some(self.ended(error));
+        }
+        match self.wants_another(&error) {
+            Err(instead) => return Some(instead),
+            Ok(false) => return Some(self.ended(error)),
+            Ok(true) => {}
         }
         if let Some(again) = self.again_mut() {
             again.failed_beside(error);
@@ -191,9 +191,8 @@ impl Course {
     pub(super) fn hedged(&self) -> Option<(Duration, u32)> {
         let again = self.again()?;
         let hedge = again.options().get_hedge()?;
-        let sent = if again.can_hedge() { hedge.most() } else { 0 };
-        let delay = hedge.delay();
-        Some((delay.unwrap_or_default(), delay.map_or(0, |_| sent)))
+        let delay = hedge.delay().filter(|_| again.can_hedge());
+        Some(delay.map_or((Duration::ZERO, 0), |delay| (delay, hedge.most())))
     }
 
     /// The request of an attempt beside those under way, if there may be one.

@@ -9,7 +9,7 @@ use std::{
 use http::{Request, Response};
 use pin_project::pin_project;
 use tokio::time::{Instant, Sleep};
-use tower_micro_call::{AnswerBody, Error, Notes, Replay, ResponseBody};
+use tower_micro_call::{AnswerBody, Error, Kind, Notes, Replay, ResponseBody};
 use tower_service::Service;
 
 use super::{
@@ -143,6 +143,12 @@ fn ended<RB: AnswerBody, E: Into<Error>>(answer: Result<Response<RB>, E>) -> Ans
     }
 }
 
+/// Whether a failure after which nothing is sent any more ends the call: not while an attempt beside may answer, if there is time.
+fn ends<F>(hedges: &Option<Box<Hedges<F>>>, error: &Error) -> bool {
+    let alone = hedges.as_ref().is_none_or(|hedges| hedges.is_empty());
+    alone || error.kind() == Kind::Deadline
+}
+
 impl<S, B, RB> ResponseFuture<S, B, S::Future>
 where
     S: Service<Request<B>, Response = Response<RB>> + Clone,
@@ -181,7 +187,11 @@ where
                     }
                     Poll::Ready(Ok(())) => {
                         if let Some(error) = this.course.refused(request.as_ref().as_ref()) {
-                            return Poll::Ready(Err(error));
+                            if ends(this.hedges, &error) {
+                                return Poll::Ready(Err(error));
+                            }
+                            this.phase.set(Phase::Spent(error));
+                            continue;
                         }
                         let mut request = request.take().expect("kept until it is sent");
                         Notes::of_mut(request.extensions_mut()).set_now(Instant::now());

@@ -145,6 +145,17 @@ async fn a_failure_is_waited_out_while_another_attempt_is_under_way() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn so_is_a_retry_for_which_there_is_no_budget() {
+    let budget = Arc::new(Counted::default());
+    budget.left.store(1, SeqCst);
+    let options = hedged().budget(Arc::<Counted>::clone(&budget));
+    // What is sent beside takes the last of it before the first fails.
+    let (answer, sent, took) = timed(options, &[(60, busy), (100, good)]).await;
+    assert!(answer.is_ok());
+    assert_eq!((sent, took.as_millis()), (2, 150));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_that_is_final_ends_the_call_whoever_gave_it() {
     let (answer, sent, took) = timed(hedged(), &[(500, good), (10, missing)]).await;
     assert_eq!(answer.unwrap_err().code(), Code::NotFound);
