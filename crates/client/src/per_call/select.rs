@@ -189,6 +189,20 @@ fn picker_of(addresses: &[String], options: &CallOptions) -> Picker {
     Picker::one_of(candidates.collect(), strategy, true)
 }
 
+impl<S: Clone> Select<S> {
+    /// Takes what was made ready along, and leaves a fresh clone.
+    fn wait<R, F>(
+        &mut self,
+        question: Question,
+        selection: Asking,
+        request: R,
+    ) -> ResponseFuture<S, R, F> {
+        let fresh = self.inner.clone();
+        let ready = std::mem::replace(&mut self.inner, fresh);
+        ResponseFuture::waiting(question, selection, ready, request)
+    }
+}
+
 impl<S, B> Service<Request<B>> for Select<S>
 where
     S: Service<Request<B>> + Clone,
@@ -212,9 +226,7 @@ where
             Selection::Ready(Err(_)) if waits(notes) => {
                 let question = self.layer.question(notes);
                 let selection = self.layer.until_there(&question, notes);
-                let fresh = self.inner.clone();
-                let ready = std::mem::replace(&mut self.inner, fresh);
-                ResponseFuture::waiting(question, selection, ready, request)
+                self.wait(question, selection, request)
             }
             Selection::Ready(Err(error)) => {
                 let error = self.layer.question(notes).failed(error);
@@ -222,9 +234,7 @@ where
             }
             Selection::Pending(selection) => {
                 let question = self.layer.question(notes);
-                let fresh = self.inner.clone();
-                let ready = std::mem::replace(&mut self.inner, fresh);
-                ResponseFuture::waiting(question, selection, ready, request)
+                self.wait(question, selection, request)
             }
         }
     }
