@@ -25,7 +25,7 @@ pub use body::{Body, Replay, ReplayMemory};
 pub use error::{BoxError, Dialect, Disposition, Error, Kind};
 pub use hedge::Hedge;
 pub use metadata::Metadata;
-pub use notes::{Attempt, Deadline, Notes};
+pub use notes::{Attempt, Common, Deadline, Notes};
 pub use options::CallOptions;
 pub use picked::{Marking, Picked};
 pub use policy::{Backoff, Budget, RetryContext, RetryPolicy};

@@ -13,12 +13,12 @@
 //! | [`Attempt`] | retry; its time: attempt timeout | attempt timeout, wrappers; metadata |
 //! | [`Candidate`] | pick, a call wrapper | call wrappers, transport |
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use http::Extensions;
 use tokio::time::Instant;
 use tower_micro_registry::ServiceName;
-use tower_micro_selector::{Candidate, Picker};
+use tower_micro_selector::{Candidate, Chosen, Picker};
 
 use crate::{CallOptions, Dialect, Error};
 
@@ -116,34 +116,29 @@ impl Attempt {
     }
 }
 
-/// The one entry. See the [module docs](self).
+/// What all attempts of a call have in common.
 #[derive(Clone, Debug, Default)]
-pub struct Notes {
+pub struct Common {
     options: Option<Arc<CallOptions>>,
     deadline: Option<Deadline>,
-    clock: Option<Instant>,
     service: Option<ServiceName>,
     picker: Option<Picker>,
-    attempt: Attempt,
-    node: Option<Arc<Candidate>>,
 }
 
-impl Notes {
-    /// The notes of a request, if any layer has left some.
-    #[inline]
-    pub fn of(extensions: &Extensions) -> Option<&Self> {
-        extensions.get()
+impl From<Arc<CallOptions>> for Common {
+    fn from(options: Arc<CallOptions>) -> Self {
+        let options = Some(options);
+        Self {
+            options,
+            ..Self::default()
+        }
     }
+}
 
-    /// The notes of a request, made if there are none.
-    #[inline]
-    pub fn of_mut(extensions: &mut Extensions) -> &mut Self {
-        extensions.get_or_insert_default()
-    }
-
+impl Common {
     /// The options in force.
     #[inline]
-    pub fn options(&self) -> Option<&Arc<CallOptions>> {
+    pub const fn options(&self) -> Option<&Arc<CallOptions>> {
         self.options.as_ref()
     }
 
@@ -161,6 +156,124 @@ impl Notes {
         self.deadline
     }
 
+    /// The service as the caller named it.
+    #[inline]
+    pub const fn service(&self) -> Option<&ServiceName> {
+        self.service.as_ref()
+    }
+
+    /// go-micro's `next`.
+    #[inline]
+    pub const fn picker(&self) -> Option<&Picker> {
+        self.picker.as_ref()
+    }
+}
+
+/// The one entry. See the [module docs](self).
+#[derive(Clone, Debug, Default)]
+pub struct Notes {
+    common: Held,
+    clock: Option<Instant>,
+    attempt: Attempt,
+    node: Option<Chosen>,
+}
+
+/// While layers settle a call its notes are its own; then attempts share them, with one reference each.
+#[derive(Clone, Debug)]
+enum Held {
+    Own(Common),
+    Shared(Arc<Common>),
+}
+
+impl Default for Held {
+    #[inline]
+    fn default() -> Self {
+        Self::Own(Common::default())
+    }
+}
+
+impl Held {
+    /// What others share stays as it is: a change makes a copy, whose picker still knows what the others tried.
+    #[inline]
+    fn own(&mut self) -> &mut Common {
+        if let Self::Shared(shared) = self {
+            *self = Self::Own(Common::clone(shared));
+        }
+        match self {
+            Self::Own(own) => own,
+            Self::Shared(_) => unreachable!("made its own above"),
+        }
+    }
+
+    #[inline]
+    fn shared(&mut self) -> &Arc<Common> {
+        if let Self::Own(own) = self {
+            *self = Self::Shared(Arc::new(mem::take(own)));
+        }
+        match self {
+            Self::Shared(shared) => shared,
+            Self::Own(_) => unreachable!("shared above"),
+        }
+    }
+}
+
+impl Notes {
+    /// The notes of a request, if any layer has left some.
+    #[inline]
+    pub fn of(extensions: &Extensions) -> Option<&Self> {
+        extensions.get()
+    }
+
+    /// The notes of a request, made if there are none.
+    #[inline]
+    pub fn of_mut(extensions: &mut Extensions) -> &mut Self {
+        extensions.get_or_insert_default()
+    }
+
+    /// Those of a further attempt of a call.
+    #[inline]
+    pub fn again(common: Arc<Common>, attempt: Attempt) -> Self {
+        Self {
+            common: Held::Shared(common),
+            clock: None,
+            attempt,
+            node: None,
+        }
+    }
+
+    /// What all attempts of the call have in common.
+    #[inline]
+    pub fn common(&self) -> &Common {
+        match &self.common {
+            Held::Own(own) => own,
+            Held::Shared(shared) => shared,
+        }
+    }
+
+    /// The same, to be kept.
+    #[inline]
+    pub fn share(&mut self) -> &Arc<Common> {
+        self.common.shared()
+    }
+
+    /// The options in force.
+    #[inline]
+    pub fn options(&self) -> Option<&Arc<CallOptions>> {
+        self.common().options()
+    }
+
+    /// The dialect the options ask for; gRPC's where no layer has settled any.
+    #[inline]
+    pub fn dialect(&self) -> Dialect {
+        self.common().dialect()
+    }
+
+    /// The deadline of the call.
+    #[inline]
+    pub fn deadline(&self) -> Option<Deadline> {
+        self.common().deadline()
+    }
+
     /// The time, as it was when a layer last had to wait. Reading it costs less than asking the clock once more.
     #[inline]
     pub fn now(&self) -> Instant {
@@ -170,13 +283,13 @@ impl Notes {
     /// The service as the caller named it.
     #[inline]
     pub fn service(&self) -> Option<&ServiceName> {
-        self.service.as_ref()
+        self.common().service()
     }
 
     /// go-micro's `next`.
     #[inline]
     pub fn picker(&self) -> Option<&Picker> {
-        self.picker.as_ref()
+        self.common().picker()
     }
 
     /// Which try this is.
@@ -188,14 +301,21 @@ impl Notes {
     /// The node this attempt goes to.
     #[inline]
     pub fn node(&self) -> Option<&Arc<Candidate>> {
+        self.node.as_ref()?.node(self.picker())
+    }
+
+    /// The same, as it was chosen.
+    #[inline]
+    pub(crate) const fn chosen(&self) -> Option<&Chosen> {
         self.node.as_ref()
     }
 
     /// Writes the options in force and the deadline that follows from them.
     #[inline]
     pub fn set_options(&mut self, options: Arc<CallOptions>, deadline: Option<Deadline>) {
-        self.options = Some(options);
-        self.deadline = deadline;
+        let common = self.common.own();
+        common.options = Some(options);
+        common.deadline = deadline;
     }
 
     /// Writes what time it is.
@@ -207,16 +327,17 @@ impl Notes {
     /// Writes the service as the caller named it.
     #[inline]
     pub fn set_service(&mut self, service: ServiceName) {
-        self.service = Some(service);
+        self.common.own().service = Some(service);
     }
 
     /// Writes the set the call chooses from.
     #[inline]
     pub fn set_picker(&mut self, service: &ServiceName, picker: Picker) {
-        if self.service.as_ref() != Some(service) {
-            self.service = Some(service.clone());
+        let common = self.common.own();
+        if common.service.as_ref() != Some(service) {
+            common.service = Some(service.clone());
         }
-        self.picker = Some(picker);
+        common.picker = Some(picker);
     }
 
     /// Writes which try this is, and forgets the node of the one before.
@@ -234,7 +355,7 @@ impl Notes {
 
     /// Writes the node. A call wrapper may put another one in its place; the mark still goes to the one that was picked.
     #[inline]
-    pub fn set_node(&mut self, node: Arc<Candidate>) {
-        self.node = Some(node);
+    pub fn set_node(&mut self, node: impl Into<Chosen>) {
+        self.node = Some(node.into());
     }
 }

@@ -1,87 +1,71 @@
 //! A node that an attempt went to, until the selector was told how it did: go-micro's `Mark`.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use tokio::time::Instant;
 use tonic::Code;
-use tower_micro_registry::ServiceName;
-use tower_micro_selector::{Candidate, Fault, InFlight, Mark, Selector};
+use tower_micro_selector::{Candidate, Chosen, Fault, Mark, Selector};
 
-use crate::{Deadline, Dialect, Disposition, End, Error, Kind};
+use crate::{Common, Disposition, End, Error, Kind, Notes};
 
-/// Who is told how the attempts of one stack end. One for all of them, so that an attempt counts one reference.
-#[derive(Debug, Default)]
-pub struct Marking {
-    selector: Option<Arc<dyn Selector>>,
-    /// Of the first attempt, and of nearly all others.
-    service: OnceLock<ServiceName>,
+/// Who is told how a node did.
+#[derive(Clone, Debug, Default)]
+pub enum Marking {
+    /// Nobody.
+    #[default]
+    Nobody,
+    /// The node alone: [`Selector::marks_only_the_node`].
+    Node,
+    /// A selector.
+    Selector(Arc<dyn Selector>),
 }
 
-impl Marking {
-    /// Tells `selector`, if there is one.
-    pub const fn new(selector: Option<Arc<dyn Selector>>) -> Self {
-        Self {
-            selector,
-            service: OnceLock::new(),
-        }
-    }
-
-    /// Begins an attempt at `node` of `service`. Asks what time it is `now` only if the node is measured.
-    pub fn begin(
-        self: &Arc<Self>,
-        node: Arc<Candidate>,
-        service: &ServiceName,
-        now: impl FnOnce() -> Instant,
-    ) -> Picked {
-        let usual = self.service.get_or_init(|| service.clone());
-        let is_usual = std::ptr::eq(usual.as_str(), service.as_str()) || usual == service;
-        Picked {
-            began: node.is_measured().then(now),
-            in_flight: InFlight::at(node),
-            marking: Arc::clone(self),
-            unusual: (!is_usual).then(|| service.clone()),
-            is_told: false,
-            is_answering: false,
-            deadline: None,
-            dialect: Dialect::default(),
+impl From<Arc<dyn Selector>> for Marking {
+    fn from(selector: Arc<dyn Selector>) -> Self {
+        if selector.marks_only_the_node() {
+            Self::Node
+        } else {
+            Self::Selector(selector)
         }
     }
 }
 
-/// One attempt at one node. It counts as in flight, and the node is marked exactly once: with how the attempt ended, or, when this is
-/// dropped first, as timed out or cancelled.
+/// An attempt at a node, counted as in flight. Dropped without an end, the node is marked as timed out or cancelled.
 #[derive(Debug)]
 pub struct Picked {
-    in_flight: InFlight,
-    marking: Arc<Marking>,
-    /// The service, if it is not the one of `marking`.
-    unusual: Option<ServiceName>,
+    common: Arc<Common>,
+    node: Chosen,
+    marking: Marking,
     is_told: bool,
     /// Whether the head of a response has come.
     is_answering: bool,
     /// Until the node has answered, if somebody wants to know how long that takes.
     began: Option<Instant>,
-    deadline: Option<Deadline>,
-    dialect: Dialect,
 }
 
 impl Picked {
-    /// Adds when the call ends, and in whose words that is told.
-    #[must_use]
-    pub fn until(mut self, deadline: Option<Deadline>, dialect: Dialect) -> Self {
-        self.deadline = deadline;
-        self.dialect = dialect;
-        self
+    /// An attempt at the node of `notes` begins; `None` if they name none.
+    #[inline]
+    pub fn begin(notes: &mut Notes, marking: &Marking) -> Option<Self> {
+        let node = notes.chosen()?.clone();
+        let chosen = notes.node()?;
+        chosen.enter();
+        let began = chosen.is_measured().then(|| notes.now());
+        Some(Self {
+            common: Arc::clone(notes.share()),
+            node,
+            marking: marking.clone(),
+            is_told: false,
+            is_answering: false,
+            began,
+        })
     }
 
     /// The node.
-    pub const fn node(&self) -> &Arc<Candidate> {
-        self.in_flight.candidate()
-    }
-
-    fn service(&self) -> &ServiceName {
-        let service = self.unusual.as_ref().or_else(|| self.marking.service.get());
-        service.expect("it was set before an attempt began")
+    #[inline]
+    pub fn node(&self) -> &Arc<Candidate> {
+        let node = self.node.node(self.common.picker());
+        node.expect("it was there when it was chosen, and nothing of it changes")
     }
 
     /// The head of a response has come: so long the node takes to answer. A stream may go on for as long as it likes.
@@ -95,13 +79,17 @@ impl Picked {
 
     /// Whether the call's time is up.
     pub fn is_overdue(&self) -> bool {
-        self.deadline
-            .is_some_and(|deadline| deadline.has_passed(Instant::now()))
+        let deadline = self.common.deadline();
+        deadline.is_some_and(|deadline| deadline.has_passed(Instant::now()))
     }
 
     /// Adds to an error what is known of the attempt.
     pub fn explain(&self, error: Error) -> Error {
-        error.with_service(self.service()).with_node(self.node())
+        let error = match self.common.service() {
+            Some(service) => error.with_service(service),
+            None => error,
+        };
+        error.with_node(self.node())
     }
 
     /// The attempt has ended.
@@ -129,8 +117,9 @@ impl Picked {
     /// Ends the attempt because the call's time is up.
     pub fn time_out(mut self) -> Error {
         self.mark(Mark::TimedOut(self.fault_of_time()));
-        let timeout = self.deadline.map(|deadline| deadline.timeout());
-        self.explain(Error::deadline(timeout.unwrap_or_default(), self.dialect))
+        let timeout = self.common.deadline().map(|deadline| deadline.timeout());
+        let dialect = self.common.dialect();
+        self.explain(Error::deadline(timeout.unwrap_or_default(), dialect))
     }
 
     fn abandon(&mut self) {
@@ -171,8 +160,12 @@ impl Picked {
     }
 
     fn tell(&self, mark: Mark<'_>) {
-        if let Some(selector) = &self.marking.selector {
-            selector.mark(self.service(), self.node(), mark);
+        match (&self.marking, self.common.service()) {
+            (Marking::Node, _) => self.node().mark(mark),
+            (Marking::Selector(selector), Some(service)) => {
+                selector.mark(service, self.node(), mark);
+            }
+            _ => {}
         }
     }
 }
@@ -182,6 +175,7 @@ impl Drop for Picked {
         if !self.is_told {
             self.abandon();
         }
+        self.node().leave();
     }
 }
 
@@ -227,6 +221,7 @@ mod tests {
     use tower_micro_selector::SelectError;
 
     use super::*;
+    use crate::Dialect;
 
     #[test]
     fn a_node_is_to_blame_for_what_it_breaks_and_not_for_what_it_answers() {

@@ -53,7 +53,7 @@ impl Context {
     }
 
     /// When the call ends; known to call wrappers.
-    pub const fn deadline(&self) -> Option<Deadline> {
+    pub fn deadline(&self) -> Option<Deadline> {
         self.notes.deadline()
     }
 

@@ -40,8 +40,9 @@ use std::time::Duration;
 
 use tower_micro_registry::{Metadata, Node};
 
+use crate::Mark;
 use crate::clock::{self, Instant};
-use crate::health::{Admission, Record};
+use crate::health::{Admission, Evidence, Record};
 use crate::latency::Latency;
 
 /// The node metadata key that [`Candidate::weight`] is read from.
@@ -174,6 +175,27 @@ impl Candidate {
         InFlight::at(Arc::clone(self))
     }
 
+    /// Counts an attempt as under way until [`leave`](Self::leave), for whoever keeps the node anyway. Everybody else
+    /// is better served by [`begin`](Self::begin), which cannot be forgotten.
+    #[inline]
+    pub fn enter(&self) {
+        self.knowledge().in_flight.fetch_add(1, Relaxed);
+    }
+
+    /// The attempt of an [`enter`](Self::enter) is over.
+    #[inline]
+    pub fn leave(&self) {
+        self.knowledge().in_flight.fetch_sub(1, Relaxed);
+    }
+
+    /// How an attempt at the node ended, for the [health](crate::health) that a selector keeps in the node itself.
+    #[inline]
+    pub fn mark(self: &Arc<Self>, mark: Mark<'_>) {
+        if let Some(admission) = self.admission() {
+            admission.mark(self, Evidence::of(mark));
+        }
+    }
+
     /// How long the node takes to answer, by now; `None` until it was measured.
     #[must_use]
     pub fn latency(&self) -> Option<Duration> {
@@ -292,7 +314,7 @@ pub struct InFlight(Arc<Candidate>);
 impl InFlight {
     /// Counts an attempt at `candidate` as under way.
     pub fn at(candidate: Arc<Candidate>) -> Self {
-        candidate.knowledge().in_flight.fetch_add(1, Relaxed);
+        candidate.enter();
         Self(candidate)
     }
 
@@ -305,7 +327,7 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.knowledge().in_flight.fetch_sub(1, Relaxed);
+        self.0.leave();
     }
 }
 

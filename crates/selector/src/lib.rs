@@ -20,7 +20,7 @@ pub use clock::{Clock, SystemClock};
 pub use error::SelectError;
 pub use filter::{Filter, ServiceView};
 pub use health::{Fault, Health, Outlier};
-pub use picker::{Next, Picker};
+pub use picker::{Chosen, Next, Picker};
 pub use registry_selector::{RegistrySelector, Spawn, SpawnError, TaskGuard};
 pub use selector::{Mark, SelectOptions, Selection, Selector};
 pub use strategy::{P2c, PeakEwma, Random, RoundRobin, RoundRobinShared, Strategy, Turn, Weighted};

@@ -50,6 +50,12 @@ pub trait Selector: fmt::Debug + Send + Sync + 'static {
         let _ = (service, candidate, mark);
     }
 
+    /// Whether [`mark`](Self::mark) does what [`Candidate::mark`] does and nothing else. Then a call need not keep the
+    /// selector until its end.
+    fn marks_only_the_node(&self) -> bool {
+        false
+    }
+
     /// A word for logs and for the printed stack.
     fn name(&self) -> &'static str;
 }
@@ -61,6 +67,10 @@ impl<S: Selector + ?Sized> Selector for Arc<S> {
 
     fn mark(&self, service: &ServiceName, candidate: &Arc<Candidate>, mark: Mark<'_>) {
         (**self).mark(service, candidate, mark);
+    }
+
+    fn marks_only_the_node(&self) -> bool {
+        (**self).marks_only_the_node()
     }
 
     fn name(&self) -> &'static str {

@@ -39,7 +39,7 @@ use tonic::{Code, Status};
 pub use adopt::AnswerBody;
 pub use end::{End, Ended, SharedEnded};
 
-use crate::{BoxError, CallOptions, Deadline, Dialect, Disposition, Error, Kind, Picked, status};
+use crate::{BoxError, Common, Deadline, Dialect, Disposition, Error, Kind, Picked, status};
 
 /// The most frames that are kept for the reader.
 const FRAMES: usize = 64;
@@ -57,7 +57,7 @@ struct Inner {
     /// The node that answers, its connection, and what a success pays into: every call has them, so they need no box.
     picked: Option<Picked>,
     connection: Option<Arc<dyn SharedEnded>>,
-    paid: Option<Arc<CallOptions>>,
+    paid: Option<Arc<Common>>,
     waiting: Vec<Box<dyn Ended>>,
     clock: Option<Clock>,
     dialect: Dialect,
@@ -172,11 +172,11 @@ impl ResponseBody {
         }
     }
 
-    /// Pays the budget of `options` if the call ends well.
-    pub fn pay_budget_of(&mut self, options: Arc<CallOptions>) {
+    /// Pays the budget of the call's options if it ends well.
+    pub fn pay_budget_of(&mut self, common: Arc<Common>) {
         match &self.0.state {
-            State::Open => self.0.paid = Some(options),
-            State::Ok => pay(&options),
+            State::Open => self.0.paid = Some(common),
+            State::Ok => pay(&common),
             State::Failed(_) => {}
         }
     }
@@ -324,16 +324,17 @@ impl ResponseBody {
         if let Some(connection) = self.0.connection.take() {
             connection.ended(end);
         }
-        if let (Some(options), End::Ok) = (self.0.paid.take(), end) {
-            pay(&options);
+        if let (Some(common), End::Ok) = (self.0.paid.take(), end) {
+            pay(&common);
         }
         let waiting = std::mem::take(&mut self.0.waiting);
         waiting.into_iter().for_each(|waiting| waiting.ended(end));
     }
 }
 
-fn pay(options: &CallOptions) {
-    if let Some(budget) = options.get_budget() {
+fn pay(common: &Common) {
+    let options = common.options();
+    if let Some(budget) = options.and_then(|options| options.get_budget()) {
         budget.deposit();
     }
 }

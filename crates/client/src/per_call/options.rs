@@ -91,9 +91,16 @@ pub struct Options<S> {
 impl<S> Options<S> {
     fn settle<B: Replay>(&mut self, request: &mut Request<B>) -> Result<(), Error> {
         let ambient = ambient::current();
-        let asked = request.extensions_mut().remove::<CallOptions>();
-        let requested = asked.as_ref().and_then(CallOptions::get_timeout);
-        let options = self.merged(request.uri().path(), ambient.as_deref(), asked);
+        let path = request.uri().path();
+        let mut options = self.of_method(path, ambient.as_deref());
+        let mut requested = None;
+        if let Some(asked) = request.extensions_mut().remove::<CallOptions>() {
+            requested = asked.get_timeout();
+            options = Arc::new(options.merged(asked));
+        }
+        if ambient.as_ref().is_some_and(|ambient| ambient.is_retry) && !retries_within(&options) {
+            options = Arc::new(CallOptions::clone(&options).retries(0));
+        }
         let options = streaming_if_open(options, request.body());
         let now = Instant::now();
         let own = own_timeout(&options, requested);
@@ -105,25 +112,15 @@ impl<S> Options<S> {
     }
 
     /// Shares the client's own options with every call that asks for nothing else.
-    fn merged(
-        &mut self,
-        path: &str,
-        ambient: Option<&Ambient>,
-        asked: Option<CallOptions>,
-    ) -> Arc<CallOptions> {
-        let settings = self.settings.load();
-        let mut options = Arc::clone(settings.of_method(path));
-        if let Some(ambient) = ambient.filter(|ambient| !ambient.metadata.is_empty()) {
-            let inbound = CallOptions::new().metadata(ambient.metadata.clone());
-            options = Arc::new(options.merged(inbound));
+    fn of_method(&mut self, path: &str, ambient: Option<&Ambient>) -> Arc<CallOptions> {
+        let options = self.settings.load().of_method(path);
+        match ambient.filter(|ambient| !ambient.metadata.is_empty()) {
+            Some(ambient) => {
+                let inbound = CallOptions::new().metadata(ambient.metadata.clone());
+                Arc::new(options.merged(inbound))
+            }
+            None => Arc::clone(options),
         }
-        if let Some(asked) = asked {
-            options = Arc::new(options.merged(asked));
-        }
-        if ambient.is_some_and(|ambient| ambient.is_retry) && !retries_within(&options) {
-            options = Arc::new(CallOptions::clone(&options).retries(0));
-        }
-        options
     }
 }
 

@@ -60,11 +60,53 @@ where
 #[derive(Clone)]
 pub struct Picker(Hand);
 
-/// Ours is called without a table of functions.
+/// Ours is called without a table of functions, and is in no box: every call makes one.
 #[derive(Clone)]
 enum Hand {
-    OneOf(Arc<OneOf>),
+    OneOf(OneOf),
     Other(Arc<dyn Next>),
+}
+
+/// A node that a [`Picker`] chose, without a reference of its own where the picker has one.
+///
+/// # Example
+///
+/// ```
+/// use tower_micro_selector::{Candidate, Picker};
+///
+/// let picker = Picker::fixed(Candidate::at("10.0.0.1:1"));
+/// let chosen = picker.choose()?;
+/// assert_eq!(chosen.node(Some(&picker)).unwrap().address, "10.0.0.1:1");
+/// # Ok::<(), tower_micro_selector::SelectError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Chosen(Place);
+
+#[derive(Clone, Debug)]
+enum Place {
+    /// In the picker's list.
+    Listed(usize),
+    Own(Arc<Candidate>),
+}
+
+impl Chosen {
+    /// The node, given the picker that chose it or a clone of that; `None` if that is another one.
+    #[must_use]
+    pub fn node<'a>(&'a self, picker: Option<&'a Picker>) -> Option<&'a Arc<Candidate>> {
+        match &self.0 {
+            Place::Own(node) => Some(node),
+            Place::Listed(index) => match &picker?.0 {
+                Hand::OneOf(one_of) => one_of.node(*index),
+                Hand::Other(_) => None,
+            },
+        }
+    }
+}
+
+impl From<Arc<Candidate>> for Chosen {
+    fn from(node: Arc<Candidate>) -> Self {
+        Self(Place::Own(node))
+    }
 }
 
 impl Picker {
@@ -110,7 +152,7 @@ impl Picker {
     }
 
     pub(crate) fn of(choice: Arc<Choice>, options: &SelectOptions) -> Self {
-        Self(Hand::OneOf(Arc::new(OneOf::new(choice, options))))
+        Self(Hand::OneOf(OneOf::new(choice, options)))
     }
 
     /// One that chooses among those that `leaves` leaves; `None` if that is nobody. A picker that is not over
@@ -144,9 +186,23 @@ impl Picker {
     ///
     /// See [`Next::next`].
     pub fn next(&self) -> Result<Arc<Candidate>, SelectError> {
+        let chosen = self.choose()?;
+        let node = chosen.node(Some(self)).cloned();
+        node.ok_or(SelectError::NoneAvailable)
+    }
+
+    /// The same, for whoever has the picker at hand when it needs the node.
+    ///
+    /// # Errors
+    ///
+    /// See [`Next::next`].
+    pub fn choose(&self) -> Result<Chosen, SelectError> {
         match &self.0 {
-            Hand::OneOf(one_of) => one_of.next(),
-            Hand::Other(next) => next.next(),
+            Hand::OneOf(one_of) => match one_of.pick() {
+                Some(index) => Ok(Chosen(Place::Listed(index))),
+                None => Err(SelectError::NoneAvailable),
+            },
+            Hand::Other(next) => next.next().map(Chosen::from),
         }
     }
 

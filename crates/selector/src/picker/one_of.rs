@@ -1,52 +1,66 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use super::Next;
 use super::choice::Choice;
 use super::tried::Tried;
 use crate::health::{Admission, Admitted};
-use crate::{Candidate, Candidates, SelectError, SelectOptions, Strategy, Turn};
+use crate::{Candidate, Candidates, SelectOptions, Strategy, Turn};
 
 /// How often a strategy is asked again that names a node which may not be used. Three of four nodes would have
 /// to be out for one in three choices to go on after that.
 const DRAWS: usize = 4;
 
-/// One of the nodes of a frozen list, by a strategy.
+/// One of the nodes of a frozen list, by a strategy. It is moved with every call, so what few calls ask for is in a
+/// box.
+#[derive(Clone)]
 pub(super) struct OneOf {
     pub(super) choice: Arc<Choice>,
-    /// What the call named, if that is not the strategy that comes with the list.
-    strategy: Option<Arc<dyn Strategy>>,
+    asked: Option<Box<Asked>>,
     start: u64,
-    hash_key: Option<u64>,
     memory: Memory,
 }
 
-/// What a picker knows of its earlier answers.
+/// What a call asks for besides what comes with the list.
+#[derive(Clone)]
+struct Asked {
+    strategy: Option<Arc<dyn Strategy>>,
+    hash_key: Option<u64>,
+}
+
+/// What a picker and its clones know of their earlier answers.
+#[derive(Clone)]
 enum Memory {
-    HowMany(AtomicU32),
+    HowMany(Arc<AtomicU32>),
     Which(Tried),
+}
+
+impl Asked {
+    fn of(options: &SelectOptions, choice: &Choice) -> Option<Box<Self>> {
+        let own = |named: &&Arc<dyn Strategy>| !Arc::ptr_eq(named, &choice.strategy);
+        let strategy = options.strategy.as_ref().filter(own).cloned();
+        let hash_key = options.hash_key;
+        let asked = strategy.is_some() || hash_key.is_some();
+        asked.then(|| Box::new(Self { strategy, hash_key }))
+    }
 }
 
 impl OneOf {
     pub(super) fn new(choice: Arc<Choice>, options: &SelectOptions) -> Self {
-        let own = |named: &&Arc<dyn Strategy>| !Arc::ptr_eq(named, &choice.strategy);
-        let strategy = options.strategy.as_ref().filter(own).cloned();
         let memory = if options.avoid_tried {
             Memory::Which(Tried::default())
         } else {
-            Memory::HowMany(AtomicU32::new(0))
+            Memory::HowMany(Arc::default())
         };
         Self {
+            asked: Asked::of(options, &choice),
             choice,
-            strategy,
             start: fastrand::u64(..),
-            hash_key: options.hash_key,
             memory,
         }
     }
 
     /// Those who are in use come first. Where everybody is out, anybody is better than nobody.
-    fn pick(&self) -> Option<usize> {
+    pub(super) fn pick(&self) -> Option<usize> {
         match self.choice.candidates.admission() {
             None => self.pick_by(Self::ask),
             Some(_) => self
@@ -65,12 +79,14 @@ impl OneOf {
 
     /// A strategy may be somebody else's: an index that is out of range is no answer.
     fn ask(&self, nodes: &Candidates, number: u32) -> Option<usize> {
+        let asked = self.asked.as_deref();
         let turn = Turn {
             number,
             start: self.start,
-            hash_key: self.hash_key,
+            hash_key: asked.and_then(|asked| asked.hash_key),
         };
-        let strategy = self.strategy.as_ref().unwrap_or(&self.choice.strategy);
+        let named = asked.and_then(|asked| asked.strategy.as_ref());
+        let strategy = named.unwrap_or(&self.choice.strategy);
         strategy
             .pick(nodes, &turn)
             .filter(|&index| index < nodes.len())
@@ -106,15 +122,12 @@ impl OneOf {
         let index = admitted[self.ask(&nodes.only(&admitted), number)?];
         (admission.admits(&nodes[index]) != Admitted::No).then_some(index)
     }
-}
 
-impl Next for OneOf {
-    fn next(&self) -> Result<Arc<Candidate>, SelectError> {
-        let index = self.pick().ok_or(SelectError::NoneAvailable)?;
-        Ok(Arc::clone(&self.choice.candidates[index]))
+    pub(super) fn node(&self, index: usize) -> Option<&Arc<Candidate>> {
+        self.choice.candidates.get(index)
     }
 
-    fn has_untried(&self) -> bool {
+    pub(super) fn has_untried(&self) -> bool {
         match &self.memory {
             Memory::HowMany(_) => false,
             Memory::Which(tried) => tried.leaves_any(&self.choice.candidates),

@@ -86,7 +86,7 @@ use self::directory::Directory;
 use self::driver::Publisher;
 use self::set::Set;
 use self::snapshot::Snapshot;
-use crate::health::{Admission, Blacklist, Evidence};
+use crate::health::{Admission, Blacklist};
 use crate::{
     Candidate, Clock, Health, Mark, Picker, Random, SelectError, SelectOptions, Selection,
     Selector, Strategy, SystemClock,
@@ -286,11 +286,14 @@ impl Selector for RegistrySelector {
     }
 
     fn mark(&self, _: &ServiceName, candidate: &Arc<Candidate>, mark: Mark<'_>) {
-        if let Some(admission) = candidate.admission() {
-            admission.mark(candidate, Evidence::of(mark));
-        } else if let Some(blacklist) = &self.blacklist {
+        candidate.mark(mark);
+        if let Some(blacklist) = &self.blacklist {
             blacklist.mark(candidate, mark);
         }
+    }
+
+    fn marks_only_the_node(&self) -> bool {
+        self.blacklist.is_none()
     }
 
     fn name(&self) -> &'static str {

@@ -42,7 +42,7 @@ use http::{Request, Response};
 use pin_project::pin_project;
 use tower_layer::Layer;
 use tower_micro_call::{AnswerBody, CallReport, Error, Marking, Notes, Picked, ResponseBody};
-use tower_micro_selector::{Candidate, Selector};
+use tower_micro_selector::Selector;
 use tower_service::Service;
 
 use crate::answer;
@@ -50,7 +50,7 @@ use crate::answer;
 /// Makes [`Pick`] services. See the [module docs](self) for an example.
 #[derive(Clone, Debug, Default)]
 pub struct PickLayer {
-    marking: Arc<Marking>,
+    marking: Marking,
 }
 
 impl PickLayer {
@@ -62,7 +62,7 @@ impl PickLayer {
     /// Picks, and marks the node with `selector`.
     pub fn marking(selector: Arc<dyn Selector>) -> Self {
         Self {
-            marking: Arc::new(Marking::new(Some(selector))),
+            marking: Marking::from(selector),
         }
     }
 }
@@ -71,7 +71,7 @@ impl<S> Layer<S> for PickLayer {
     type Service = Pick<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let marking = Arc::clone(&self.marking);
+        let marking = self.marking.clone();
         Pick { inner, marking }
     }
 }
@@ -80,7 +80,7 @@ impl<S> Layer<S> for PickLayer {
 #[derive(Clone, Debug)]
 pub struct Pick<S> {
     inner: S,
-    marking: Arc<Marking>,
+    marking: Marking,
 }
 
 impl<S> Pick<S> {
@@ -88,26 +88,23 @@ impl<S> Pick<S> {
         let (Some(picker), Some(service)) = (notes.picker(), notes.service()) else {
             return Ok(None);
         };
-        let dialect = notes.dialect();
         let node = picker
-            .next()
-            .map_err(|error| Error::select(service, error, dialect))?;
-        if let Some(full) = full(&node, notes) {
-            return Err(full.with_service(service).with_node(&node));
-        }
-        let picked = self
-            .marking
-            .begin(Arc::clone(&node), service, || notes.now());
-        let picked = picked.until(notes.deadline(), dialect);
+            .choose()
+            .map_err(|error| Error::select(service, error, notes.dialect()))?;
         notes.set_node(node);
-        Ok(Some(picked))
+        match full(notes) {
+            Some(full) => Err(full),
+            None => Ok(Picked::begin(notes, &self.marking)),
+        }
     }
 }
 
-/// Why no more may go to `node`, if that is so.
-fn full(node: &Candidate, notes: &Notes) -> Option<Error> {
+/// Why no more may go to the node, if that is so.
+fn full(notes: &Notes) -> Option<Error> {
     let limit = notes.options()?.get_max_in_flight()?;
-    (node.in_flight() >= limit).then(|| Error::overload(limit, notes.dialect()))
+    let (node, service) = (notes.node()?, notes.service()?);
+    let error = || Error::overload(limit, notes.dialect());
+    (node.in_flight() >= limit).then(|| error().with_service(service).with_node(node))
 }
 
 fn reports(notes: &Notes) -> bool {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use http::Request;
-use tower_micro_call::{Attempt, CallOptions, Deadline, Disposition, Error, Kind, Replay};
+use tower_micro_call::{Attempt, Common, Disposition, Error, Kind, Replay};
 
 use super::head::Head;
 
@@ -19,8 +19,6 @@ const UNSEEN_WITHOUT_DEADLINE: u32 = 16;
 #[derive(Debug, Default)]
 pub(super) struct Again {
     pub(super) head: Head,
-    /// For a call whose notes have no options.
-    pub(super) default: Option<Arc<CallOptions>>,
     /// How many attempts may follow the first one.
     pub(super) retries: u32,
     /// The attempt under way, zero-based.
@@ -45,23 +43,9 @@ pub(super) struct Unseen {
 }
 
 impl Again {
-    pub(super) fn options(&self) -> &Arc<CallOptions> {
-        let options = self.head.notes.options().or(self.default.as_ref());
-        options.expect("noted, or given beside the head")
-    }
-
-    pub(super) const fn deadline(&self) -> Option<Deadline> {
-        self.head.notes.deadline()
-    }
-
     /// How many attempts may follow the one under way.
     pub(super) const fn left(&self) -> u32 {
         self.retries - self.attempt
-    }
-
-    /// Whether the next attempt can go to a node that was not tried.
-    pub(super) fn has_untried(&self) -> bool {
-        self.attempt > 0 && self.head.has_untried()
     }
 
     /// The attempt under way failed with `error`, and another follows.
@@ -93,24 +77,16 @@ impl Again {
     }
 
     /// The request of the attempt that is about to begin.
-    pub(super) fn request<B: Replay>(&self) -> Option<Request<B>> {
+    pub(super) fn request<B: Replay>(&self, common: &Arc<Common>) -> Option<Request<B>> {
         let attempt = Attempt::new(self.attempt, self.left()).after(self.previous.clone());
-        self.head.request(attempt)
-    }
-
-    /// Whether the call may be sent to two nodes at once: only if twice is as good as once, and all of it is here.
-    pub(super) fn can_hedge(&self) -> bool {
-        let options = self.options();
-        options.get_idempotent() == Some(true)
-            && options.get_streaming() != Some(true)
-            && self.head.is_complete()
+        self.head.request(common, attempt)
     }
 
     /// The request of an attempt beside those under way.
-    pub(super) fn request_beside<B: Replay>(&mut self) -> Option<Request<B>> {
+    pub(super) fn request_beside<B: Replay>(&mut self, common: &Arc<Common>) -> Option<Request<B>> {
         let attempt = Attempt::new(self.attempt + 1, self.left() - 1);
         let attempt = attempt.after(self.previous.clone()).beside();
-        let request = self.head.request(attempt)?;
+        let request = self.head.request(common, attempt)?;
         self.attempt += 1;
         Some(request)
     }

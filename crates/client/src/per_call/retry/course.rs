@@ -9,30 +9,25 @@ use std::{sync::Arc, time::Duration};
 use http::{Request, Response};
 use tokio::time::{Instant, Sleep, sleep};
 use tower_micro_call::{
-    CallOptions, CallReport, Deadline, Error, Hedge, Kind, Notes, Replay, ResponseBody,
+    Body, CallOptions, CallReport, Common, Deadline, Error, Hedge, Kind, Replay, ResponseBody,
     RetryContext,
 };
+use tower_micro_selector::Picker;
 
 use super::{again::Again, pushback::Pushback};
 
-/// How far a call has come.
-#[derive(Debug)]
+/// How far a call has come. It is filled where it stands.
+#[derive(Debug, Default)]
 pub(super) struct Course {
-    kept: Kept,
+    /// What its attempts have in common.
+    common: Option<Arc<Common>>,
+    /// For a call whose notes have no options.
+    default: Option<Arc<Common>>,
+    /// If it may have more than one attempt.
+    is_repeatable: bool,
+    again: Again,
     /// If that is to be told.
     began: Option<Instant>,
-}
-
-/// What is kept of the call.
-#[derive(Debug)]
-enum Kept {
-    /// It has one attempt.
-    Once {
-        options: Arc<CallOptions>,
-        deadline: Option<Deadline>,
-    },
-    /// It may have more.
-    Repeatable(Box<Again>),
 }
 
 /// What follows an attempt that failed.
@@ -44,51 +39,53 @@ pub(super) enum Verdict {
 }
 
 impl Course {
-    /// Of a call that cannot be repeated.
-    pub(super) fn once(options: Arc<CallOptions>, deadline: Option<Deadline>) -> Self {
-        Self::new(Kept::Once { options, deadline })
-    }
-
-    /// Of one that may be.
-    pub(super) fn repeatable(again: Box<Again>) -> Self {
-        Self::new(Kept::Repeatable(again))
-    }
-
-    fn new(kept: Kept) -> Self {
-        let mut course = Self { kept, began: None };
-        let options = course.options();
+    /// A call begins, of which all attempts have `common` in common, with the options of `default` if that has none.
+    pub(super) fn begin(&mut self, common: Arc<Common>, default: &Arc<Common>) {
+        if common.options().is_none() {
+            self.default = Some(Arc::clone(default));
+        }
+        self.common = Some(common);
+        let options = self.options();
         let measured = options.get_hedge().is_some_and(Hedge::measures);
         if measured || options.get_report() == Some(true) {
-            course.began = Some(Instant::now());
+            self.began = Some(Instant::now());
         }
-        course
+    }
+
+    /// It may have `retries` more attempts, which are made of `request` and of `body`.
+    pub(super) fn keep<B>(&mut self, request: &Request<B>, body: Body, retries: u32) {
+        self.is_repeatable = true;
+        self.again.retries = retries;
+        self.again.head.keep(request, body);
+    }
+
+    fn common(&self) -> &Arc<Common> {
+        self.common.as_ref().expect("it has begun")
     }
 
     fn options(&self) -> &Arc<CallOptions> {
-        match &self.kept {
-            Kept::Once { options, .. } => options,
-            Kept::Repeatable(again) => again.options(),
-        }
+        let own = self.common().options();
+        let options = own.or_else(|| self.default.as_ref()?.options());
+        options.expect("noted, or the layer's own")
     }
 
     fn deadline(&self) -> Option<Deadline> {
-        match &self.kept {
-            Kept::Once { deadline, .. } => *deadline,
-            Kept::Repeatable(again) => again.deadline(),
-        }
+        self.common().deadline()
     }
 
     const fn again(&self) -> Option<&Again> {
-        match &self.kept {
-            Kept::Once { .. } => None,
-            Kept::Repeatable(again) => Some(again),
+        if self.is_repeatable {
+            Some(&self.again)
+        } else {
+            None
         }
     }
 
     const fn again_mut(&mut self) -> Option<&mut Again> {
-        match &mut self.kept {
-            Kept::Once { .. } => None,
-            Kept::Repeatable(again) => Some(again),
+        if self.is_repeatable {
+            Some(&mut self.again)
+        } else {
+            None
         }
     }
 
@@ -122,12 +119,17 @@ impl Course {
         let mut cx = self.context();
         if let Some(again) = self.again() {
             cx = cx.with_error(again.previous.as_ref());
-            cx = cx.with_untried(again.has_untried());
+            cx = cx.with_untried(again.attempt > 0 && self.has_untried());
             cx = cx.growing_from(again.grows_from);
         }
         backoff
             .delay(cx)
             .map_err(|cause| Error::backoff(&cause, self.options().spoken()))
+    }
+
+    /// Whether the next attempt can go to a node that was not tried.
+    fn has_untried(&self) -> bool {
+        self.common().picker().is_some_and(Picker::has_untried)
     }
 
     /// The predicate is asked before attempts are counted, so that it is asked after the last one too.
@@ -189,10 +191,17 @@ impl Course {
 
     /// The delay after which, and how often, the call is sent beside the first.
     pub(super) fn hedged(&self) -> Option<(Duration, u32)> {
-        let again = self.again()?;
-        let hedge = again.options().get_hedge()?;
-        let delay = hedge.delay().filter(|_| again.can_hedge());
+        let hedge = self.options().get_hedge()?;
+        let delay = hedge.delay().filter(|_| self.can_hedge());
         Some(delay.map_or((Duration::ZERO, 0), |delay| (delay, hedge.most())))
+    }
+
+    /// Whether the call may be sent to two nodes at once: only if twice is as good as once, and all of it is here.
+    fn can_hedge(&self) -> bool {
+        let options = self.options();
+        options.get_idempotent() == Some(true)
+            && options.get_streaming() != Some(true)
+            && self.again().is_some_and(|again| again.head.is_complete())
     }
 
     /// The request of an attempt beside those under way, if there may be one.
@@ -201,7 +210,8 @@ impl Course {
         if !left || !self.is_within_budget() {
             return None;
         }
-        self.again_mut().and_then(Again::request_beside)
+        let common = Arc::clone(self.common());
+        self.again_mut()?.request_beside(&common)
     }
 
     /// How the call ends if every attempt has failed, the last one with `error`.
@@ -216,7 +226,7 @@ impl Course {
 
     /// The request of the attempt that is about to begin.
     pub(super) fn request<B: Replay>(&self) -> Option<Request<B>> {
-        self.again().and_then(Again::request)
+        self.again()?.request(self.common())
     }
 
     /// How the call ends if there is nothing left to send: a stream of which more was read than is kept.
@@ -228,12 +238,18 @@ impl Course {
     }
 
     /// The budget is paid when the answer has ended well.
-    pub(super) fn succeed(&self, response: &mut Response<ResponseBody>) {
-        let options = self.options();
-        if options.get_budget().is_some() {
-            response.body_mut().pay_budget_of(Arc::clone(options));
+    pub(super) fn succeed(&mut self, response: &mut Response<ResponseBody>) {
+        if let Some(began) = self.began {
+            self.tell(began, response);
         }
-        let Some(began) = self.began else { return };
+        if self.options().get_budget().is_some() {
+            let paying = self.default.take().or_else(|| self.common.take());
+            paying.map(|paying| response.body_mut().pay_budget_of(paying));
+        }
+    }
+
+    fn tell(&self, began: Instant, response: &mut Response<ResponseBody>) {
+        let options = self.options();
         if let Some(hedge) = options.get_hedge() {
             hedge.answered(began);
         }
@@ -246,14 +262,13 @@ impl Course {
     }
 
     /// How the call ends if its deadline passes between two attempts: with the node of the last one, if there was one.
-    pub(super) fn overdue<B>(&mut self, next: Option<&Request<B>>) -> Option<Error> {
+    pub(super) fn overdue(&mut self) -> Option<Error> {
         let deadline = self.deadline()?;
         if !deadline.has_passed(Instant::now()) {
             return None;
         }
         let error = Error::deadline(deadline.timeout(), self.options().spoken());
-        let notes = next.and_then(|next| Notes::of(next.extensions()));
-        let error = match notes.and_then(Notes::service) {
+        let error = match self.common().service() {
             Some(service) => error.with_service(service),
             None => error,
         };
@@ -268,12 +283,12 @@ impl Course {
 
     /// How the call ends if the retry that could be sent now may not be. It is paid for here and not when it was decided on, so that a
     /// call that is dropped in between has taken nothing.
-    pub(super) fn refused<B>(&mut self, next: Option<&Request<B>>) -> Option<Error> {
+    pub(super) fn refused(&mut self) -> Option<Error> {
         let free = self.again().is_some_and(Again::is_unseen);
         if self.attempt() == 0 && !free {
             return None;
         }
-        if let Some(error) = self.overdue(next) {
+        if let Some(error) = self.overdue() {
             return Some(error);
         }
         if free || self.is_within_budget() {

@@ -19,26 +19,59 @@ use super::{
 };
 
 /// The attempts of a call, one after the other, and those beside them.
+///
+/// One word, for it is handed outward from layer to layer: the attempts stay where they are.
+#[derive(Debug)]
+pub struct ResponseFuture<S, B, F>(Pin<Box<Flight<S, B, F>>>);
+
+/// A call on its way.
 #[pin_project]
 #[derive(Debug)]
-pub struct ResponseFuture<S, B, F> {
+pub(super) struct Flight<S, B, F> {
     inner: Inner<S>,
-    course: Course,
+    pub(super) course: Course,
     #[pin]
     phase: Phase<B, F>,
     hedges: Option<Box<Hedges<F>>>,
 }
 
+impl<S, B, F> Default for Flight<S, B, F> {
+    fn default() -> Self {
+        Self {
+            inner: Inner {
+                spare: None,
+                own: None,
+            },
+            course: Course::default(),
+            phase: Phase::Failed(None),
+            hedges: None,
+        }
+    }
+}
+
+impl<S, B, F> From<Box<Flight<S, B, F>>> for ResponseFuture<S, B, F> {
+    fn from(flight: Box<Flight<S, B, F>>) -> Self {
+        Self(Box::into_pin(flight))
+    }
+}
+
 /// What later attempts go through: cloned when one is due.
 #[derive(Debug)]
 struct Inner<S> {
-    spare: Arc<S>,
+    spare: Option<Arc<S>>,
     own: Option<S>,
 }
 
 impl<S: Clone> Inner<S> {
+    fn fresh(&self) -> S {
+        S::clone(self.spare.as_ref().expect("given when the call began"))
+    }
+
     fn own(&mut self) -> &mut S {
-        self.own.get_or_insert_with(|| S::clone(&self.spare))
+        if self.own.is_none() {
+            self.own = Some(self.fresh());
+        }
+        self.own.as_mut().expect("made above")
     }
 }
 
@@ -48,7 +81,7 @@ impl<S> Inner<S> {
     where
         S: Service<Request<B>> + Clone,
     {
-        let mut inner = S::clone(&self.spare);
+        let mut inner = self.fresh();
         let ready = inner.poll_ready(&mut Context::from_waker(Waker::noop()));
         if !matches!(ready, Poll::Ready(Ok(()))) {
             return None;
@@ -79,20 +112,15 @@ enum Phase<B, F> {
 
 type Parked<B> = Option<Request<B>>;
 
-impl<S, B> ResponseFuture<S, B, S::Future>
+impl<S, B> Flight<S, B, S::Future>
 where
     S: Service<Request<B>> + Clone,
     S::Error: Into<Error>,
 {
     /// Sends the first attempt, unless it has to wait.
-    pub(super) fn start(
-        first: &mut S,
-        spare: Arc<S>,
-        request: Request<B>,
-        mut course: Course,
-    ) -> Self {
-        let mut inner = Inner { spare, own: None };
-        let phase = match course.pause() {
+    pub(super) fn start(&mut self, first: &mut S, spare: &Arc<S>, request: Request<B>) {
+        self.inner.spare = Some(Arc::clone(spare));
+        self.phase = match self.course.pause() {
             Err(error) => Phase::Failed(Some(error)),
             Ok(Some(sleep)) => Phase::Waiting(Box::new(Some(request)), sleep),
             Ok(None) => match first.poll_ready(&mut Context::from_waker(Waker::noop())) {
@@ -100,18 +128,12 @@ where
                 Poll::Ready(Err(error)) => Phase::Failed(Some(error.into())),
                 Poll::Pending => {
                     // Whoever has begun to wait goes on waiting, with this call.
-                    let fresh = S::clone(&inner.spare);
-                    inner.own = Some(mem::replace(first, fresh));
+                    let fresh = S::clone(spare);
+                    self.inner.own = Some(mem::replace(first, fresh));
                     Phase::Readying(Box::new(Some(request)))
                 }
             },
         };
-        Self {
-            inner,
-            course,
-            phase,
-            hedges: None,
-        }
     }
 }
 
@@ -125,8 +147,8 @@ where
     type Output = Answer;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
-        match self.as_mut().poll_in_turn(cx) {
-            Poll::Pending => self.poll_beside(cx),
+        match self.0.as_mut().poll_in_turn(cx) {
+            Poll::Pending => self.0.as_mut().poll_beside(cx),
             answer => answer,
         }
     }
@@ -149,7 +171,7 @@ fn ends<F>(hedges: &Option<Box<Hedges<F>>>, error: &Error) -> bool {
     alone || error.kind() == Kind::Deadline
 }
 
-impl<S, B, RB> ResponseFuture<S, B, S::Future>
+impl<S, B, RB> Flight<S, B, S::Future>
 where
     S: Service<Request<B>, Response = Response<RB>> + Clone,
     S::Error: Into<Error>,
@@ -172,7 +194,7 @@ where
                 }
                 PhaseProjected::Waiting(request, sleep) => {
                     let slept = sleep.poll(cx);
-                    if let Some(error) = this.course.overdue(request.as_ref().as_ref()) {
+                    if let Some(error) = this.course.overdue() {
                         return Poll::Ready(Err(error));
                     }
                     ready!(slept);
@@ -182,11 +204,11 @@ where
                 }
                 PhaseProjected::Readying(request) => match this.inner.own().poll_ready(cx) {
                     Poll::Pending => {
-                        let overdue = this.course.overdue(request.as_ref().as_ref());
+                        let overdue = this.course.overdue();
                         return overdue.map_or(Poll::Pending, |error| Poll::Ready(Err(error)));
                     }
                     Poll::Ready(Ok(())) => {
-                        if let Some(error) = this.course.refused(request.as_ref().as_ref()) {
+                        if let Some(error) = this.course.refused() {
                             if ends(this.hedges, &error) {
                                 return Poll::Ready(Err(error));
                             }

@@ -6,11 +6,15 @@ use std::{
 use http::{Request, Response};
 use tower_layer::Layer;
 use tower_micro_call::{
-    AnswerBody, Attempt, Body, CallOptions, Error, Notes, Replay, ReplayMemory, ResponseBody,
+    AnswerBody, Attempt, Body, CallOptions, Common, Error, Notes, Replay, ReplayMemory,
+    ResponseBody,
 };
 use tower_service::Service;
 
-use super::{again::Again, course::Course, future::ResponseFuture};
+use super::{
+    course::Course,
+    future::{Flight, ResponseFuture},
+};
 use crate::Preset;
 
 /// What is kept of a stream so that it can be sent again, unless its options say otherwise.
@@ -19,7 +23,8 @@ const REPLAY: usize = 64 * 1024;
 /// Makes [`Retry`] services. See the [module docs](super) for an example.
 #[derive(Clone, Debug)]
 pub struct RetryLayer {
-    options: Arc<CallOptions>,
+    /// The options of calls that come without.
+    default: Arc<Common>,
     memory: Arc<ReplayMemory>,
 }
 
@@ -39,8 +44,9 @@ impl RetryLayer {
     /// The same, with `options` over those of `Preset::Standard` where a call comes without.
     pub fn with_options(options: CallOptions) -> Self {
         let options = Arc::new(Preset::Standard.options().merged(options));
+        let default = Arc::new(Common::from(options));
         let memory = Arc::default();
-        Self { options, memory }
+        Self { default, memory }
     }
 }
 
@@ -57,7 +63,7 @@ impl<S: Clone> Layer<S> for RetryLayer {
         Retry {
             spare: Arc::new(inner.clone()),
             inner,
-            options: Arc::clone(&self.options),
+            default: Arc::clone(&self.default),
             memory: Arc::clone(&self.memory),
         }
     }
@@ -70,37 +76,29 @@ pub struct Retry<S> {
     inner: S,
     /// What later ones are cloned from: a call that needs none clones nothing.
     spare: Arc<S>,
-    options: Arc<CallOptions>,
+    default: Arc<Common>,
     memory: Arc<ReplayMemory>,
 }
 
 impl<S> Retry<S> {
-    fn course<B: Replay>(&self, request: &mut Request<B>) -> Course {
-        let notes = Notes::of(request.extensions());
-        let options = notes.and_then(Notes::options).unwrap_or(&self.options);
-        let retries = options.get_retries().unwrap_or(0);
-        let limit = options.get_replay_limit().unwrap_or(REPLAY);
-        let waits = options.get_wait_for_ready() == Some(true);
-        if (retries > 0 || waits)
+    fn begin<B: Replay>(&self, course: &mut Course, request: &mut Request<B>) {
+        let noted = Notes::of(request.extensions()).and_then(Notes::options);
+        let options = noted.or(self.default.options());
+        let retries = options.and_then(|options| options.get_retries());
+        let limit = options.and_then(|options| options.get_replay_limit());
+        let waits = options.and_then(|options| options.get_wait_for_ready());
+        let (retries, limit) = (retries.unwrap_or(0), limit.unwrap_or(REPLAY));
+        if (retries > 0 || waits == Some(true))
             && let Some(body) = self.keep(request.body_mut(), limit)
         {
-            return self.repeatable(request, body, retries);
+            let notes = Notes::of_mut(request.extensions_mut());
+            notes.set_attempt(Attempt::new(0, retries));
+            course.begin(Arc::clone(notes.share()), &self.default);
+            return course.keep(request, body, retries);
         }
-        let notes = Notes::of(request.extensions());
-        let options = notes.and_then(Notes::options).unwrap_or(&self.options);
-        Course::once(Arc::clone(options), notes.and_then(Notes::deadline))
-    }
-
-    fn repeatable<B>(&self, request: &mut Request<B>, body: Body, retries: u32) -> Course {
-        let notes = Notes::of_mut(request.extensions_mut());
-        notes.set_attempt(Attempt::new(0, retries));
-        let mut again = Box::<Again>::default();
-        if notes.options().is_none() {
-            again.default = Some(Arc::clone(&self.options));
-        }
-        again.retries = retries;
-        again.head.keep(request, body);
-        Course::repeatable(again)
+        let notes = request.extensions_mut().get_mut::<Notes>();
+        let common = notes.map_or(&self.default, Notes::share);
+        course.begin(Arc::clone(common), &self.default);
     }
 
     /// The body once more; `None` if it can be sent only once. Of a stream at most `limit` bytes are kept.
@@ -133,7 +131,9 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let course = self.course(&mut request);
-        ResponseFuture::start(&mut self.inner, Arc::clone(&self.spare), request, course)
+        let mut flight = Box::<Flight<S, B, S::Future>>::default();
+        self.begin(&mut flight.course, &mut request);
+        flight.start(&mut self.inner, &self.spare, request);
+        flight.into()
     }
 }
