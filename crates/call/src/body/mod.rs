@@ -48,17 +48,33 @@ pub struct Body {
     kind: Kind,
 }
 
-#[derive(Default)]
+/// A request is handed from layer to layer with its body: what is rare has a box, so that the body is no larger than [`Bytes`].
 enum Kind {
-    #[default]
-    Empty,
     Once(Bytes),
+    Other(Option<Box<Other>>),
+}
+
+/// What is not one run of bytes; nothing at all has no box.
+enum Other {
     Pending {
         ahead: VecDeque<Frame<Bytes>>,
         rest: tonic::body::Body,
     },
     Shared(Reader),
-    Failed(Box<Status>),
+    Failed(Status),
+}
+
+impl Default for Kind {
+    fn default() -> Self {
+        Self::Other(None)
+    }
+}
+
+impl From<Other> for Body {
+    fn from(other: Other) -> Self {
+        let kind = Kind::Other(Some(Box::new(other)));
+        Self { kind }
+    }
 }
 
 /// A body type that retry can take apart and build again.
@@ -105,7 +121,10 @@ impl Replay for tonic::body::Body {
 
     fn restore(body: Body) -> Self {
         match body.kind {
-            Kind::Pending { ahead, rest } if ahead.is_empty() => rest,
+            Kind::Other(Some(other)) => match *other {
+                Other::Pending { ahead, rest } if ahead.is_empty() => rest,
+                other => Self::new(Body::from(other)),
+            },
             _ => Self::new(body),
         }
     }
@@ -114,26 +133,26 @@ impl Replay for tonic::body::Body {
 impl Body {
     /// A body without a byte.
     pub const fn empty() -> Self {
-        Self { kind: Kind::Empty }
+        let kind = Kind::Other(None);
+        Self { kind }
     }
 
     /// The same body once more, or `None` if it cannot begin again: it failed, or it had not ended when it was captured
     /// and is not [`replayable`](Self::replayable), or no longer.
     pub fn replay(&self) -> Option<Self> {
         let kind = match &self.kind {
-            Kind::Empty => Kind::Empty,
             Kind::Once(bytes) => Kind::Once(bytes.clone()),
-            Kind::Shared(reader) => Kind::Shared(reader.again()?),
-            Kind::Pending { .. } | Kind::Failed(_) => return None,
+            Kind::Other(None) => Kind::Other(None),
+            Kind::Other(Some(other)) => return other.replay(),
         };
         Some(Self { kind })
     }
 
     /// The same, for an attempt that takes the place of those before: of a stream they read nothing more.
     pub fn replay_anew(&self) -> Option<Self> {
-        match &self.kind {
-            Kind::Shared(reader) => Some(Kind::Shared(reader.anew()?).into()),
-            _ => self.replay(),
+        match self.reader() {
+            Some(reader) => Some(Other::Shared(reader.anew()?).into()),
+            None => self.replay(),
         }
     }
 
@@ -141,24 +160,65 @@ impl Body {
     /// read and `memory` has room for them. Past either bound it goes on, and cannot begin again. Any other body stays as it is.
     #[must_use]
     pub fn replayable(self, limit: usize, memory: &Arc<ReplayMemory>) -> Self {
-        match self.kind {
-            Kind::Pending { ahead, rest } if limit > 0 => {
-                Kind::Shared(Reader::new(ahead, rest, limit, Arc::clone(memory))).into()
+        let other = match self.kind {
+            Kind::Other(Some(other)) if limit > 0 => other,
+            kind => return Self { kind },
+        };
+        match *other {
+            Other::Pending { ahead, rest } => {
+                Other::Shared(Reader::new(ahead, rest, limit, Arc::clone(memory))).into()
             }
-            kind => kind.into(),
+            other => other.into(),
         }
     }
 
     /// Whether all of it is here, so that it can be sent again.
     pub const fn is_complete(&self) -> bool {
-        matches!(self.kind, Kind::Empty | Kind::Once(_))
+        matches!(self.kind, Kind::Once(_) | Kind::Other(None))
+    }
+
+    fn reader(&self) -> Option<&Reader> {
+        match &self.kind {
+            Kind::Other(Some(other)) => match &**other {
+                Other::Shared(reader) => Some(reader),
+                Other::Pending { .. } | Other::Failed(_) => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+impl Other {
+    fn replay(&self) -> Option<Body> {
+        match self {
+            Self::Shared(reader) => Some(Self::Shared(reader.again()?).into()),
+            Self::Pending { .. } | Self::Failed(_) => None,
+        }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        match self {
+            Self::Pending { ahead, rest } => match ahead.pop_front() {
+                Some(frame) => Poll::Ready(Some(Ok(frame))),
+                None => Pin::new(rest).poll_frame(cx),
+            },
+            Self::Shared(reader) => reader.poll_frame(cx),
+            Self::Failed(status) => Poll::Ready(Some(Err(status.clone()))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Pending { ahead, rest } => ahead.is_empty() && rest.is_end_stream(),
+            Self::Shared(_) | Self::Failed(_) => false,
+        }
     }
 }
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
         let kind = if bytes.is_empty() {
-            Kind::Empty
+            Kind::Other(None)
         } else {
             Kind::Once(bytes)
         };
@@ -170,13 +230,13 @@ impl From<Bytes> for Body {
 fn drain(mut rest: tonic::body::Body) -> Body {
     let first = match poll_now(&mut rest) {
         Poll::Ready(Some(Ok(frame))) => frame,
-        Poll::Ready(Some(Err(status))) => return Kind::Failed(Box::new(status)).into(),
+        Poll::Ready(Some(Err(status))) => return Other::Failed(status).into(),
         Poll::Ready(None) => return Body::empty(),
         Poll::Pending => return pending(VecDeque::new(), rest),
     };
     match poll_now(&mut rest) {
         Poll::Ready(None) => first.into_data().unwrap_or_default().into(),
-        Poll::Ready(Some(Err(status))) => Kind::Failed(Box::new(status)).into(),
+        Poll::Ready(Some(Err(status))) => Other::Failed(status).into(),
         Poll::Ready(Some(Ok(second))) => drain_more(VecDeque::from([first, second]), rest),
         Poll::Pending => pending(VecDeque::from([first]), rest),
     }
@@ -191,7 +251,7 @@ fn drain_more(mut ahead: VecDeque<Frame<Bytes>>, mut rest: tonic::body::Body) ->
                 taken += size(&frame);
                 ahead.push_back(frame);
             }
-            Poll::Ready(Some(Err(status))) => return Kind::Failed(Box::new(status)).into(),
+            Poll::Ready(Some(Err(status))) => return Other::Failed(status).into(),
             Poll::Ready(None) => return joined(ahead),
             Poll::Pending => break,
         }
@@ -200,7 +260,7 @@ fn drain_more(mut ahead: VecDeque<Frame<Bytes>>, mut rest: tonic::body::Body) ->
 }
 
 fn pending(ahead: VecDeque<Frame<Bytes>>, rest: tonic::body::Body) -> Body {
-    Kind::Pending { ahead, rest }.into()
+    Other::Pending { ahead, rest }.into()
 }
 
 /// Polls without a waker: whoever polls next registers a real one.
@@ -218,12 +278,6 @@ fn joined(frames: VecDeque<Frame<Bytes>>) -> Body {
     all.freeze().into()
 }
 
-impl From<Kind> for Body {
-    fn from(kind: Kind) -> Self {
-        Self { kind }
-    }
-}
-
 impl HttpBody for Body {
     type Data = Bytes;
     type Error = Status;
@@ -232,28 +286,23 @@ impl HttpBody for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        match &mut self.kind {
-            Kind::Pending { ahead, rest } => {
-                return match ahead.pop_front() {
-                    Some(frame) => Poll::Ready(Some(Ok(frame))),
-                    None => Pin::new(rest).poll_frame(cx),
-                };
+        if let Kind::Other(Some(other)) = &mut self.kind {
+            let polled = other.poll_frame(cx);
+            if let Other::Failed(_) = **other {
+                self.kind = Kind::default();
             }
-            Kind::Shared(reader) => return reader.poll_frame(cx),
-            Kind::Empty | Kind::Once(_) | Kind::Failed(_) => {}
+            return polled;
         }
         Poll::Ready(match std::mem::take(&mut self.kind) {
             Kind::Once(bytes) => Some(Ok(Frame::data(bytes))),
-            Kind::Failed(status) => Some(Err(*status)),
-            Kind::Empty | Kind::Pending { .. } | Kind::Shared(_) => None,
+            Kind::Other(_) => None,
         })
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Empty => true,
-            Kind::Once(_) | Kind::Shared(_) | Kind::Failed(_) => false,
-            Kind::Pending { ahead, rest } => ahead.is_empty() && rest.is_end_stream(),
+            Kind::Once(_) => false,
+            Kind::Other(other) => other.as_ref().is_none_or(|other| other.is_end_stream()),
         }
     }
 
@@ -261,9 +310,9 @@ impl HttpBody for Body {
     fn size_hint(&self) -> SizeHint {
         let mut hint = SizeHint::new();
         match &self.kind {
-            Kind::Empty => hint.set_exact(0),
             Kind::Once(bytes) => hint.set_lower(bytes.len() as u64),
-            Kind::Pending { .. } | Kind::Shared(_) | Kind::Failed(_) => {}
+            Kind::Other(None) => hint.set_exact(0),
+            Kind::Other(Some(_)) => {}
         }
         hint
     }
@@ -272,11 +321,19 @@ impl HttpBody for Body {
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::Empty => f.write_str("Body(empty)"),
             Kind::Once(bytes) => write!(f, "Body({} bytes)", bytes.len()),
-            Kind::Pending { ahead, .. } => write!(f, "Body({} frames, not ended)", ahead.len()),
-            Kind::Shared(reader) => write!(f, "Body({reader:?})"),
-            Kind::Failed(status) => write!(f, "Body(failed: {})", status.code()),
+            Kind::Other(None) => f.write_str("Body(empty)"),
+            Kind::Other(Some(other)) => write!(f, "Body({other:?})"),
+        }
+    }
+}
+
+impl fmt::Debug for Other {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pending { ahead, .. } => write!(f, "{} frames, not ended", ahead.len()),
+            Self::Shared(reader) => fmt::Debug::fmt(reader, f),
+            Self::Failed(status) => write!(f, "failed: {}", status.code()),
         }
     }
 }

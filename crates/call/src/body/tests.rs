@@ -269,3 +269,8 @@ proptest! {
         })?;
     }
 }
+
+#[test]
+fn a_body_is_no_larger_than_its_bytes() {
+    assert_eq!(size_of::<Body>(), size_of::<Bytes>());
+}

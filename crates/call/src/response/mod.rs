@@ -69,6 +69,9 @@ struct Inner {
     state: State,
 }
 
+/// What a reader of a body gets.
+type Polled = Poll<Option<Result<Frame<Bytes>, Status>>>;
+
 /// Whether the call is over, and how it ended.
 #[derive(Default)]
 enum State {
@@ -222,34 +225,42 @@ impl ResponseBody {
         Poll::Ready(())
     }
 
-    fn poll_wire(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_wire(&mut self, cx: &mut Context<'_>) -> Polled {
         if !matches!(self.0.state, State::Open) {
             return Poll::Ready(None);
         }
-        match Pin::new(&mut self.0.wire).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(self.judge(frame)))),
+        let mut polled = Pin::new(&mut self.0.wire).poll_frame(cx);
+        match &mut polled {
+            // Judged where it stands: a frame is too large to be handed about.
+            Poll::Ready(Some(Ok(frame))) => self.judge(frame),
+            _ => polled = self.poll_end(polled, cx),
+        }
+        polled
+    }
+
+    /// What follows when the wire has no frame.
+    fn poll_end(&mut self, polled: Polled, cx: &mut Context<'_>) -> Polled {
+        match polled {
             Poll::Ready(Some(Err(status))) => Poll::Ready(Some(Err(self.broke(status)))),
             Poll::Ready(None) => Poll::Ready(Some(Err(self.stopped()))),
-            Poll::Pending => self.poll_clock(cx),
+            Poll::Pending | Poll::Ready(Some(Ok(_))) => self.poll_clock(cx),
         }
     }
 
     /// Trailers end the call.
-    fn judge(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
-        match frame.into_trailers() {
-            Ok(trailers) => Frame::trailers(self.over(trailers)),
-            Err(frame) => {
-                self.0.data_frames = self.0.data_frames.saturating_add(1);
-                frame
-            }
+    #[inline]
+    fn judge(&mut self, frame: &mut Frame<Bytes>) {
+        match frame.trailers_mut() {
+            Some(trailers) => self.over(trailers),
+            None => self.0.data_frames = self.0.data_frames.saturating_add(1),
         }
     }
 
-    fn over(&mut self, mut trailers: HeaderMap) -> HeaderMap {
-        match status::read(&mut trailers) {
+    fn over(&mut self, trailers: &mut HeaderMap) {
+        match status::read(trailers) {
             None => {
                 let error = without_status();
-                status::write(&mut trailers, error.status());
+                status::write(trailers, error.status());
                 self.end(State::Failed(error));
             }
             Some(Ok(())) => self.end(State::Ok),
@@ -258,7 +269,6 @@ impl ResponseBody {
                 self.end(State::Failed(error));
             }
         }
-        trailers
     }
 
     fn broke(&mut self, status: Status) -> Status {
@@ -271,7 +281,7 @@ impl ResponseBody {
         self.fail(without_status().spoken(self.0.dialect))
     }
 
-    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Polled {
         let Some(clock) = &mut self.0.clock else {
             return Poll::Pending;
         };
@@ -327,8 +337,10 @@ impl ResponseBody {
         if let (Some(common), End::Ok) = (self.0.paid.take(), end) {
             pay(&common);
         }
-        let waiting = std::mem::take(&mut self.0.waiting);
-        waiting.into_iter().for_each(|waiting| waiting.ended(end));
+        if !self.0.waiting.is_empty() {
+            let waiting = std::mem::take(&mut self.0.waiting);
+            waiting.into_iter().for_each(|waiting| waiting.ended(end));
+        }
     }
 }
 
@@ -349,10 +361,7 @@ impl HttpBody for ResponseBody {
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         if self.0.ahead.is_empty() {
             return self.poll_wire(cx);
         }
@@ -374,7 +383,10 @@ impl HttpBody for ResponseBody {
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
-        self.tell(End::Dropped);
+        // Whoever waited for an end that has come was told of it then.
+        if matches!(self.0.state, State::Open) {
+            self.tell(End::Dropped);
+        }
     }
 }
 

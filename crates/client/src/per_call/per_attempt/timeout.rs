@@ -120,6 +120,7 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
+    #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let timeout = self.settle(&mut request);
         ResponseFuture {
@@ -137,8 +138,8 @@ pub struct ResponseFuture<F> {
     #[pin]
     attempt: F,
     timeout: Option<Duration>,
-    #[pin]
-    expiry: Option<Sleep>,
+    /// Armed when there is something to wait for. In a box: it is large, and what has not begun to wait is moved through every layer.
+    expiry: Option<Pin<Box<Sleep>>>,
 }
 
 impl<F, R, E> Future for ResponseFuture<F>
@@ -149,17 +150,15 @@ where
     type Output = Result<R, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
+        let this = self.project();
         if let Poll::Ready(answer) = this.attempt.poll(cx) {
             return Poll::Ready(answer.map_err(Into::into));
         }
         let Some(timeout) = *this.timeout else {
             return Poll::Pending;
         };
-        if this.expiry.is_none() {
-            this.expiry.set(Some(sleep(timeout)));
-        }
-        ready!(this.expiry.as_pin_mut().expect("armed above").poll(cx));
+        let expiry = this.expiry.get_or_insert_with(|| Box::pin(sleep(timeout)));
+        ready!(expiry.as_mut().poll(cx));
         Poll::Ready(Err(Error::attempt_timeout(timeout)))
     }
 }

@@ -55,6 +55,7 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let notes = Notes::of(request.extensions());
         let dialect = notes.map(Notes::dialect).unwrap_or_default();
@@ -94,49 +95,61 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
         let this = self.project();
-        if this.open.is_none() {
-            let dialect = *this.dialect;
-            let response = match ready!(this.attempt.poll(cx)) {
+        let mut response = match this.open.take() {
+            Some(response) => return poll_whole(this.open, response, cx),
+            None => match ready!(this.attempt.poll(cx)) {
                 Ok(response) => response.map(ResponseBody::new),
-                Err(error) if *this.streaming == Some(true) => {
-                    return Poll::Ready(Err(error.into().spoken_of_stream(dialect)));
-                }
-                Err(error) => return Poll::Ready(Err(error.into().spoken(dialect))),
-            };
-            let unary = *this.streaming == Some(false);
-            match by_headers(response, dialect) {
-                Ok(response) if unary => *this.open = Some(Box::new(response)),
-                Ok(response) => return Poll::Ready(by_what_is_here(response, cx)),
-                Err(error) => return Poll::Ready(Err(error)),
-            }
+                Err(error) => return Poll::Ready(Err(said(error, *this.dialect, *this.streaming))),
+            },
+        };
+        if let Some(error) = by_headers(&mut response, *this.dialect) {
+            return Poll::Ready(Err(error));
         }
-        poll_whole(this.open, cx)
+        let unary = *this.streaming == Some(false);
+        let body = response.body_mut();
+        let seen = if unary {
+            body.poll_whole(cx, WHOLE)
+        } else {
+            body.poll_peek(cx)
+        };
+        match seen {
+            Poll::Ready(Some(error)) => Poll::Ready(Err(error)),
+            Poll::Pending if unary => {
+                *this.open = Some(Box::new(response));
+                Poll::Pending
+            }
+            // Trailers often travel with the headers; of a stream nobody waits for them.
+            Poll::Ready(None) | Poll::Pending => Poll::Ready(Ok(response)),
+        }
     }
 }
 
-fn by_headers(mut response: Response<ResponseBody>, dialect: Dialect) -> Answer {
+#[cold]
+fn said(error: impl Into<Error>, dialect: Dialect, streaming: Option<bool>) -> Error {
+    match streaming {
+        Some(true) => error.into().spoken_of_stream(dialect),
+        _ => error.into().spoken(dialect),
+    }
+}
+
+/// The failure that the headers tell of, if they do.
+#[inline]
+fn by_headers(response: &mut Response<ResponseBody>, dialect: Dialect) -> Option<Error> {
     response.body_mut().set_judged(dialect);
-    match status::of(&mut response) {
-        Known::Failed(status) => return Err(Error::answered(*status, dialect)),
+    match status::of(response) {
+        Known::Failed(status) => return Some(Error::answered(*status, dialect)),
         Known::Ok => response.body_mut().set_ended(),
         Known::Open => {}
     }
-    Ok(response)
+    None
 }
 
-/// Trailers often travel with the headers; nobody waits for them here.
-fn by_what_is_here(mut response: Response<ResponseBody>, cx: &mut Context<'_>) -> Answer {
-    match response.body_mut().poll_peek(cx) {
-        Poll::Ready(Some(error)) => Err(error),
-        Poll::Ready(None) | Poll::Pending => Ok(response),
-    }
-}
-
+/// An answer whose end is waited for.
 fn poll_whole(
     open: &mut Option<Box<Response<ResponseBody>>>,
+    mut response: Box<Response<ResponseBody>>,
     cx: &mut Context<'_>,
 ) -> Poll<Answer> {
-    let mut response = open.take().expect("polled after it was ready");
     match response.body_mut().poll_whole(cx, WHOLE) {
         Poll::Ready(failed) => Poll::Ready(failed.map_or(Ok(*response), Err)),
         Poll::Pending => {

@@ -32,18 +32,20 @@
 //! # Not here
 //! `:authority`, which is the connection's.
 
+mod last;
+
 use std::{
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use http::{HeaderMap, HeaderValue, Request};
 use tower_layer::Layer;
-use tower_micro_call::{
-    CallOptions, Deadline, Notes, header,
-    timeout::{format_nanoseconds, grpc_timeout},
-};
+use tower_micro_call::{CallOptions, Deadline, Notes, header, timeout::format_nanoseconds};
 use tower_service::Service;
+
+use last::LastTimeout;
 
 /// go-micro's default for its gRPC client.
 const GRPC_PROTO: HeaderValue = HeaderValue::from_static("application/grpc+proto");
@@ -75,50 +77,51 @@ pub struct WriteMetadata<S> {
     timeout: LastTimeout,
 }
 
-/// First attempts mostly have the same time as those before: from the second one on its header is kept.
-#[derive(Clone, Debug, Default)]
-struct LastTimeout {
-    timeout: Option<Duration>,
-    header: Option<HeaderValue>,
-}
-
-impl LastTimeout {
-    fn header(&mut self, timeout: Duration) -> HeaderValue {
-        if self.timeout.replace(timeout) != Some(timeout) {
-            self.header = None;
-            return grpc_timeout::format(timeout);
-        }
-        let header = &mut self.header;
-        header
-            .get_or_insert_with(|| grpc_timeout::format(timeout))
-            .clone()
-    }
-}
-
 impl<S> WriteMetadata<S> {
-    /// Writes the headers that follow from the notes; they are put aside meanwhile, since both are the request's.
+    /// Writes the headers that follow from the notes. Most calls have only their time to tell.
+    #[inline]
     fn write_notes<B>(&mut self, request: &mut Request<B>) {
-        let mut headers = std::mem::take(request.headers_mut());
-        if let Some(notes) = Notes::of(request.extensions()) {
-            self.write(&mut headers, notes);
+        let Some(notes) = Notes::of(request.extensions()) else {
+            return;
+        };
+        let timeout = time_left(notes).map(|left| self.timeout.header(left));
+        if has_more(notes) {
+            write_more(request);
         }
-        *request.headers_mut() = headers;
+        if let Some(timeout) = timeout {
+            request.headers_mut().insert(header::GRPC_TIMEOUT, timeout);
+        }
     }
+}
 
-    fn write(&mut self, headers: &mut HeaderMap, notes: &Notes) {
-        if let Some(options) = notes.options() {
-            options.get_metadata().write_to(headers);
-            if options.spoken().is_go_micro() {
-                write_go_micro(headers, options, notes.deadline());
-            }
+/// Whether there is more to write than a timeout.
+#[inline]
+fn has_more(notes: &Notes) -> bool {
+    let says = |options: &Arc<CallOptions>| {
+        !options.get_metadata().is_empty() || options.spoken().is_go_micro()
+    };
+    notes.attempt().number > 0 || notes.options().is_some_and(says)
+}
+
+/// The headers are put aside meanwhile, since they and the notes are both the request's.
+fn write_more<B>(request: &mut Request<B>) {
+    let mut headers = std::mem::take(request.headers_mut());
+    if let Some(notes) = Notes::of(request.extensions()) {
+        write(&mut headers, notes);
+    }
+    *request.headers_mut() = headers;
+}
+
+fn write(headers: &mut HeaderMap, notes: &Notes) {
+    if let Some(options) = notes.options() {
+        options.get_metadata().write_to(headers);
+        if options.spoken().is_go_micro() {
+            write_go_micro(headers, options, notes.deadline());
         }
-        let attempt = notes.attempt().number;
-        if attempt > 0 {
-            headers.insert(header::GRPC_PREVIOUS_RPC_ATTEMPTS, attempt.into());
-        }
-        if let Some(left) = time_left(notes) {
-            headers.insert(header::GRPC_TIMEOUT, self.timeout.header(left));
-        }
+    }
+    let attempt = notes.attempt().number;
+    if attempt > 0 {
+        headers.insert(header::GRPC_PREVIOUS_RPC_ATTEMPTS, attempt.into());
     }
 }
 
@@ -154,6 +157,7 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, mut request: Request<B>) -> S::Future {
         self.write_notes(&mut request);
         self.inner.call(request)
