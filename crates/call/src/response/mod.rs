@@ -33,7 +33,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use smallvec::SmallVec;
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::{Code, Status};
 
 pub use adopt::AnswerBody;
@@ -57,7 +57,7 @@ struct Inner {
     /// The node that answers, its connection, and what a success pays into: every call has them, so they need no box.
     picked: Option<Picked>,
     connection: Option<Arc<dyn SharedEnded>>,
-    paid: Option<Arc<CallOptions>>,
+    paid: Option<(Arc<CallOptions>, Option<Instant>)>,
     waiting: Vec<Box<dyn Ended>>,
     clock: Option<Clock>,
     dialect: Dialect,
@@ -172,11 +172,11 @@ impl ResponseBody {
         }
     }
 
-    /// Pays the budget of `options` if the call ends well.
-    pub fn pay_budget_of(&mut self, options: Arc<CallOptions>) {
+    /// Pays the budget of `options` if the call, which began at `began`, ends well.
+    pub fn pay_budget_of(&mut self, options: Arc<CallOptions>, began: Option<Instant>) {
         match &self.0.state {
-            State::Open => self.0.paid = Some(options),
-            State::Ok => pay(&options),
+            State::Open => self.0.paid = Some((options, began)),
+            State::Ok => pay(&options, began),
             State::Failed(_) => {}
         }
     }
@@ -324,17 +324,21 @@ impl ResponseBody {
         if let Some(connection) = self.0.connection.take() {
             connection.ended(end);
         }
-        if let (Some(options), End::Ok) = (self.0.paid.take(), end) {
-            pay(&options);
+        if let (Some((options, began)), End::Ok) = (self.0.paid.take(), end) {
+            pay(&options, began);
         }
         let waiting = std::mem::take(&mut self.0.waiting);
         waiting.into_iter().for_each(|waiting| waiting.ended(end));
     }
 }
 
-fn pay(options: &CallOptions) {
-    if let Some(budget) = options.get_budget() {
-        budget.deposit();
+fn pay(options: &CallOptions, began: Option<Instant>) {
+    let Some(budget) = options.get_budget() else {
+        return;
+    };
+    match began {
+        Some(began) => budget.deposit_since(began),
+        None => budget.deposit(),
     }
 }
 

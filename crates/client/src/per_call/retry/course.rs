@@ -231,7 +231,9 @@ impl Course {
     pub(super) fn succeed(&self, response: &mut Response<ResponseBody>) {
         let options = self.options();
         if options.get_budget().is_some() {
-            response.body_mut().pay_budget_of(Arc::clone(options));
+            let began = self.deadline().and_then(began);
+            let body = response.body_mut();
+            body.pay_budget_of(Arc::clone(options), began);
         }
         let Some(began) = self.began else { return };
         if let Some(hedge) = options.get_hedge() {
@@ -287,4 +289,9 @@ impl Course {
         let budget = self.options().get_budget();
         budget.is_none_or(|budget| budget.withdraw())
     }
+}
+
+/// When the call began that has `deadline`: no clock need be asked.
+fn began(deadline: Deadline) -> Option<Instant> {
+    deadline.instant().checked_sub(deadline.timeout())
 }
