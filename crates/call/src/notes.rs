@@ -57,6 +57,12 @@ impl Deadline {
         self.timeout
     }
 
+    /// When the call was given its time; `None` if that was longer than the clock goes.
+    #[inline]
+    pub fn began(&self) -> Option<Instant> {
+        self.at.checked_sub(self.timeout)
+    }
+
     /// What is left; zero when it has passed.
     #[inline]
     pub fn remaining(&self, now: Instant) -> Duration {

@@ -1,10 +1,12 @@
 //! The extension points of retry: whether, after how long, and how much in all.
 //!
-//! [`RetryPolicy`] and [`Backoff`] have one method each and are implemented for closures; [`Budget`] has two. The first two are asked as go-micro asks its own (`client/retry.go`,
+//! [`RetryPolicy`] and [`Backoff`] have one method each and are implemented for closures; [`Budget`] has two, and a third that need not be written. The first two are asked as go-micro asks its own (`client/retry.go`,
 //! `client/backoff.go`): the backoff before every attempt, the first included; the predicate after every failed attempt, the last
 //! included, with the zero-based number of the attempt that has just ended.
 
 use std::{fmt, time::Duration};
+
+use tokio::time::Instant;
 
 use crate::{CallOptions, Error};
 
@@ -98,6 +100,13 @@ where
 pub trait Budget: Send + Sync {
     /// A call has succeeded.
     fn deposit(&self);
+
+    /// A call that began at `began` has succeeded. Called in the place of [`deposit`](Self::deposit) where that is known, which spares a
+    /// budget that counts over a time to ask the clock.
+    fn deposit_since(&self, began: Instant) {
+        let _ = began;
+        self.deposit();
+    }
 
     /// Takes one retry, if there is one.
     fn withdraw(&self) -> bool;

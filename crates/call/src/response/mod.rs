@@ -33,7 +33,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use smallvec::SmallVec;
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::{Code, Status};
 
 pub use adopt::AnswerBody;
@@ -345,9 +345,11 @@ impl ResponseBody {
 }
 
 fn pay(common: &Common) {
-    let options = common.options();
-    if let Some(budget) = options.and_then(|options| options.get_budget()) {
-        budget.deposit();
+    let budget = common.options().and_then(|options| options.get_budget());
+    let Some(budget) = budget else { return };
+    match common.deadline().and_then(|deadline| deadline.began()) {
+        Some(began) => budget.deposit_since(began),
+        None => budget.deposit(),
     }
 }
 

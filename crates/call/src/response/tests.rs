@@ -201,3 +201,33 @@ async fn a_body_of_ours_is_not_wrapped_again() {
     drop(ResponseBody::new(body));
     assert_eq!(*ends.lock().unwrap(), ["dropped"]);
 }
+
+#[tokio::test]
+async fn a_budget_is_paid_once_when_the_call_has_ended_well() {
+    #[derive(Default)]
+    struct Paid(Mutex<Vec<Instant>>);
+    impl crate::Budget for Paid {
+        fn deposit(&self) {
+            unreachable!("it is known when the call began");
+        }
+
+        fn deposit_since(&self, began: Instant) {
+            self.0.lock().unwrap().push(began);
+        }
+
+        fn withdraw(&self) -> bool {
+            false
+        }
+    }
+    let (budget, began) = (Arc::new(Paid::default()), Instant::now());
+    let options = Arc::new(CallOptions::new().budget(Arc::<Paid>::clone(&budget)));
+    for status in ["0", "14"] {
+        let mut body = body_of(vec![message(), trailers(&[("grpc-status", status)])]);
+        body.pay_budget_of(Arc::clone(&options), Some(began));
+        read(body).await.0.unwrap();
+        assert_eq!(*budget.0.lock().unwrap(), [began]);
+    }
+    let mut ended = ResponseBody::empty();
+    ended.pay_budget_of(options, Some(began));
+    assert_eq!(*budget.0.lock().unwrap(), [began, began]);
+}

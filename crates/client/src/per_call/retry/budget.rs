@@ -4,10 +4,15 @@
 //! outage is met with ten retries a second and not with a multiple of the load; when one of three nodes dies under load, the reserve
 //! is large enough for all calls that were on it (Finagle's `RetryBudget`, with deposits on success only).
 //!
-//! Counting is exact (thousandths, no floating point) and takes no lock. Once ten thousand retries have been earned, a success neither
-//! counts nor looks at the clock, so that a client that is well does not make its threads wait for one another.
+//! Counting is exact (thousandths, no floating point). A success takes no lock, and asks the clock once a second: it counts for the
+//! second in which its call began, or for the present one if no other success has been counted for that second, or not lately. A retry
+//! takes a lock. Once ten thousand retries have been earned, a success does not count, so that a client that is well does not make its
+//! threads wait for one another.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use tokio::time::Instant;
 use tower_micro_call::Budget;
@@ -27,11 +32,10 @@ pub struct RetryBudget {
     deposit: i64,
     /// What is there without a success, in thousandths.
     reserve: i64,
-    /// Sum of all slots.
-    balance: AtomicI64,
-    slots: [AtomicI64; WINDOW],
-    /// The second the newest slot stands for.
-    newest: AtomicU64,
+    earned: Window,
+    spent: Window,
+    /// Held by a withdrawal, so that no two take the same retry.
+    withdrawing: Mutex<()>,
 }
 
 impl RetryBudget {
@@ -41,31 +45,43 @@ impl RetryBudget {
             start: Instant::now(),
             deposit: i64::from(percent.min(1000)) * RETRY / 100,
             reserve: i64::from(per_second) * WINDOW as i64 * RETRY,
-            balance: AtomicI64::new(0),
-            slots: Default::default(),
-            newest: AtomicU64::new(0),
+            earned: Window::default(),
+            spent: Window::default(),
+            withdrawing: Mutex::new(()),
         }
     }
 
-    /// The slot of `now`, after those that are too old were emptied.
-    fn slot(&self, now: Instant) -> &AtomicI64 {
-        let second = now.saturating_duration_since(self.start).as_secs();
-        let newest = self.newest.load(Relaxed);
-        let advanced = second > newest
-            && self
-                .newest
-                .compare_exchange(newest, second, Relaxed, Relaxed)
-                .is_ok();
-        if advanced {
-            let empty = (second - newest).min(WINDOW as u64);
-            (0..empty).for_each(|back| self.expire(second - back));
-        }
-        &self.slots[(second % WINDOW as u64) as usize]
+    fn second(&self, at: Instant) -> u64 {
+        at.saturating_duration_since(self.start).as_secs()
     }
 
-    fn expire(&self, second: u64) {
-        let old = self.slots[(second % WINDOW as u64) as usize].swap(0, Relaxed);
-        self.balance.fetch_sub(old, Relaxed);
+    /// What was earned and not spent in the window that ends with `second`.
+    fn balance(&self, second: u64) -> i64 {
+        self.earned.sum(second) - self.spent.sum(second)
+    }
+
+    fn is_full(&self, second: u64) -> bool {
+        self.earned.most() >= MOST && self.balance(second) >= MOST
+    }
+
+    fn deposit_at(&self, now: Instant) {
+        let second = self.second(now);
+        if !self.is_full(second) {
+            self.earned.add(second, self.deposit);
+        }
+    }
+
+    fn withdraw_at(&self, now: Instant) -> bool {
+        let _withdrawing = self
+            .withdrawing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let second = self.second(now);
+        let is_there = self.balance(second) + self.reserve >= RETRY;
+        if is_there {
+            self.spent.add(second, RETRY);
+        }
+        is_there
     }
 }
 
@@ -76,32 +92,62 @@ impl Default for RetryBudget {
     }
 }
 
-impl RetryBudget {
-    fn deposit_at(&self, now: Instant) {
-        self.slot(now).fetch_add(self.deposit, Relaxed);
-        self.balance.fetch_add(self.deposit, Relaxed);
-    }
-
-    fn withdraw_at(&self, now: Instant) -> bool {
-        let slot = self.slot(now);
-        let take = |balance: i64| (balance + self.reserve >= RETRY).then_some(balance - RETRY);
-        let taken = self.balance.fetch_update(Relaxed, Relaxed, take).is_ok();
-        if taken {
-            slot.fetch_sub(RETRY, Relaxed);
-        }
-        taken
-    }
-}
-
 impl Budget for RetryBudget {
     fn deposit(&self) {
-        if self.balance.load(Relaxed) < MOST {
-            self.deposit_at(Instant::now());
+        self.deposit_at(Instant::now());
+    }
+
+    fn deposit_since(&self, began: Instant) {
+        let second = self.second(began);
+        if self.is_full(second) {
+            return;
+        }
+        if self.earned.is_at(second) {
+            self.earned.add(second, self.deposit);
+        } else {
+            self.deposit();
         }
     }
 
     fn withdraw(&self) -> bool {
         self.withdraw_at(Instant::now())
+    }
+}
+
+/// Amounts by the second. Both are one word, the second above the amount, so that nothing is counted for another second.
+#[derive(Debug, Default)]
+struct Window([AtomicU64; WINDOW]);
+
+impl Window {
+    fn slot(&self, second: u64) -> &AtomicU64 {
+        &self.0[(second % WINDOW as u64) as usize]
+    }
+
+    /// Whether `second` has a place, and no later one has it.
+    fn is_at(&self, second: u64) -> bool {
+        self.slot(second).load(Relaxed) >> 32 == second
+    }
+
+    /// Counts `amount` for `second`; for the one that has its place by now, if that is a later one.
+    fn add(&self, second: u64, amount: i64) {
+        let (slot, amount) = (self.slot(second), amount as u64);
+        let anew = |word: u64| (word >> 32 < second).then_some(second << 32 | amount);
+        if slot.fetch_update(Relaxed, Relaxed, anew).is_err() {
+            slot.fetch_add(amount, Relaxed);
+        }
+    }
+
+    /// What was counted in the ten seconds that end with `second`.
+    fn sum(&self, second: u64) -> i64 {
+        let words = self.0.iter().map(|slot| slot.load(Relaxed));
+        let recent = words.filter(|word| (word >> 32) + WINDOW as u64 > second);
+        recent.map(|word| i64::from(word as u32)).sum()
+    }
+
+    /// No less than that, for any second: what is too old is among it.
+    fn most(&self) -> i64 {
+        let words = self.0.iter().map(|slot| slot.load(Relaxed));
+        words.map(|word| i64::from(word as u32)).sum()
     }
 }
 
@@ -172,6 +218,60 @@ mod tests {
         let budget = RetryBudget::new(100, 0);
         (0..20_000).for_each(|_| budget.deposit());
         assert_eq!(withdrawn(&budget, Instant::now(), 20_000), 10_000);
+    }
+
+    #[test]
+    fn threads_lose_nothing_of_what_they_earn() {
+        let budget = RetryBudget::new(100, 0);
+        let now = Instant::now();
+        let earn = || (0..1000).for_each(|_| budget.deposit_at(now));
+        std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(earn))));
+        assert_eq!(withdrawn(&budget, now, 10_000), 4000);
+    }
+
+    async fn seconds(count: u64) {
+        tokio::time::advance(Duration::from_secs(count)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_success_counts_for_the_second_in_which_its_call_began() {
+        let budget = RetryBudget::new(100, 0);
+        let began = Instant::now();
+        budget.deposit();
+        seconds(5).await;
+        budget.deposit_since(began);
+        seconds(4).await;
+        assert!(budget.withdraw());
+        budget.deposit_since(began);
+        assert!(budget.withdraw());
+        budget.deposit_since(began);
+        seconds(1).await;
+        budget.deposit_since(began);
+        assert!(!budget.withdraw());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_took_long_counts_for_the_second_in_which_it_ends_if_others_do_as_well() {
+        let budget = RetryBudget::new(100, 0);
+        let began = Instant::now();
+        seconds(20).await;
+        budget.deposit();
+        budget.deposit_since(began);
+        budget.deposit_since(began + Duration::from_secs(5));
+        seconds(9).await;
+        assert_eq!(withdrawn(&budget, Instant::now(), 10), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_goes_on_being_well_goes_on_having_retries() {
+        let budget = RetryBudget::new(100, 0);
+        for _ in 0..30 {
+            let began = Instant::now();
+            (0..2000).for_each(|_| budget.deposit_since(began));
+            seconds(1).await;
+        }
+        // All that can be, less what was earned in the second that has just passed out of the window.
+        assert_eq!(withdrawn(&budget, Instant::now(), 20_000), 8000);
     }
 
     proptest! {

@@ -13,7 +13,8 @@ use tokio::time::Instant;
 use tonic::{Code, Status};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_micro_call::{
-    Body, Budget, CallOptions, Dialect, Disposition, Error, Kind, Notes, ResponseBody, RetryContext,
+    Body, Budget, CallOptions, Deadline, Dialect, Disposition, Error, Kind, Notes, ResponseBody,
+    RetryContext,
 };
 
 use super::*;
@@ -361,4 +362,43 @@ async fn the_budget_is_asked_for_retries_only_and_paid_by_successes_only() {
     call(options(), once(), node).await.0.unwrap_err();
     assert_eq!(budget.deposits.load(SeqCst), 1);
     assert_eq!(budget.withdrawals.load(SeqCst), 0);
+}
+
+/// Is told when calls began, and otherwise that they succeeded.
+#[derive(Default)]
+struct Told(Mutex<Vec<Option<Instant>>>);
+
+impl Budget for Told {
+    fn deposit(&self) {
+        self.0.lock().unwrap().push(None);
+    }
+
+    fn deposit_since(&self, began: Instant) {
+        self.0.lock().unwrap().push(Some(began));
+    }
+
+    fn withdraw(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_budget_is_told_when_a_call_with_a_deadline_began() {
+    let budget = Arc::new(Told::default());
+    let options = quick().budget(Arc::<Told>::clone(&budget));
+    let options = Arc::new(options);
+    let slow = service_fn(|_: Request<Body>| async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        Ok::<_, Error>(Response::new(ResponseBody::empty()))
+    });
+    let began = Instant::now();
+    let deadlines = [Deadline::after(Duration::from_secs(9), began)].map(Some);
+    for deadline in deadlines.into_iter().chain([None]) {
+        let mut request = request(once());
+        let notes = Notes::of_mut(request.extensions_mut());
+        notes.set_options(Arc::clone(&options), deadline);
+        let retry = RetryLayer::new().layer(slow);
+        retry.oneshot(request).await.unwrap();
+    }
+    assert_eq!(*budget.0.lock().unwrap(), [Some(began), None]);
 }

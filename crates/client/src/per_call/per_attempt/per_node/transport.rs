@@ -31,7 +31,7 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Cache};
 use http::{Request, Response};
 use pin_project::pin_project;
 use tonic::Code;
@@ -40,13 +40,16 @@ use tower_service::Service;
 
 use super::{
     connect::Connect,
-    pool::{Lent, Pool, Sweeper, Wanted},
+    pool::{Lent, Nodes, Pool, Sweeper, Wanted},
 };
 use crate::{Preset, Settings};
 
 /// Sends an attempt to its node. See the [module docs](self) for an example.
 pub struct NodeTransport<K: Connect> {
     shared: Arc<Shared<K>>,
+    /// What this clone knows of the settings and the nodes: nobody counts references to look at them, and neither keeps a connection open.
+    settings: Cache<Arc<ArcSwap<Settings>>, Arc<Settings>>,
+    nodes: Arc<Nodes<K::Connection>>,
 }
 
 struct Shared<K: Connect> {
@@ -65,37 +68,40 @@ impl<K: Connect> NodeTransport<K> {
 
     /// The same, with settings that may change while calls are made.
     pub(crate) fn live(connect: Arc<K>, settings: Arc<ArcSwap<Settings>>) -> Self {
+        let pool = Pool::default();
         Self {
+            settings: Cache::new(Arc::clone(&settings)),
+            nodes: pool.nodes(),
             shared: Arc::new(Shared {
                 connect,
-                pool: Pool::default(),
+                pool,
                 settings,
                 sweeper: Sweeper::default(),
             }),
         }
     }
-}
 
-impl<K: Connect> Shared<K> {
-    fn lend(self: &Arc<Self>, notes: Option<&Notes>) -> Result<Lent<K::Connection>, Error> {
+    fn lend(&mut self, notes: Option<&Notes>) -> Result<Lent<K::Connection>, Error> {
         let node = notes.and_then(Notes::node).ok_or_else(unpicked)?;
         let options = notes.and_then(Notes::options);
-        let settings = self.settings.load();
-        let nodes = self.pool.nodes();
+        let shared = &self.shared;
+        let nodes = shared.pool.refresh(&mut self.nodes);
         let wanted = Wanted {
-            connect: &*self.connect,
+            connect: &*shared.connect,
             node,
             timeout: options.and_then(|options| options.get_connect_timeout()),
-            options: settings.pool(),
+            options: self.settings.load().pool(),
             alone: nodes.len() == 1,
         };
         if let Some(known) = nodes.get(node.address.as_str()) {
-            return known.lend(&wanted);
+            return shared.pool.lend(known, &wanted);
         }
-        self.sweeper.look_after(self, Self::sweep);
-        self.pool.add(node).lend(&wanted)
+        shared.sweeper.look_after(shared, Shared::sweep);
+        shared.pool.grow(&wanted)
     }
+}
 
+impl<K: Connect> Shared<K> {
     fn sweep(&self) {
         self.pool.sweep(&self.connect, self.settings.load().pool());
     }
@@ -108,8 +114,11 @@ fn unpicked() -> Error {
 
 impl<K: Connect> Clone for NodeTransport<K> {
     fn clone(&self) -> Self {
-        let shared = Arc::clone(&self.shared);
-        Self { shared }
+        Self {
+            shared: Arc::clone(&self.shared),
+            settings: self.settings.clone(),
+            nodes: Arc::clone(&self.nodes),
+        }
     }
 }
 
@@ -132,7 +141,7 @@ impl<K: Connect> Service<Request<Body>> for NodeTransport<K> {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        match self.shared.lend(Notes::of(request.extensions())) {
+        match self.lend(Notes::of(request.extensions())) {
             Ok(lent) => ResponseFuture::sending(lent, request),
             Err(error) => ResponseFuture::refused(error),
         }
@@ -215,5 +224,85 @@ impl<C: Service<Request<Body>>> fmt::Debug for ResponseFuture<C> {
         f.debug_struct("ResponseFuture")
             .field("lent", &self.lent)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::{Ready, ready},
+        sync::atomic::{AtomicUsize, Ordering::SeqCst},
+        time::Duration,
+    };
+
+    use tokio::time::sleep;
+    use tower::ServiceExt;
+    use tower_micro_selector::Candidate;
+
+    use super::*;
+
+    /// Counts the connections it has made, and those that are there.
+    #[derive(Clone, Debug, Default)]
+    struct Counted {
+        made: Arc<AtomicUsize>,
+        there: Arc<()>,
+    }
+
+    #[derive(Clone, Debug)]
+    struct Here(#[expect(dead_code, reason = "counted")] Arc<()>);
+
+    impl Counted {
+        fn made_and_there(&self) -> (usize, usize) {
+            (self.made.load(SeqCst), Arc::strong_count(&self.there) - 2)
+        }
+    }
+
+    impl Connect for Counted {
+        type Connection = Here;
+
+        fn connect(&self, _: &Candidate, _: Option<Duration>) -> Result<Here, Error> {
+            self.made.fetch_add(1, SeqCst);
+            Ok(Here(Arc::clone(&self.there)))
+        }
+    }
+
+    impl Service<Request<Body>> for Here {
+        type Response = Response<ResponseBody>;
+        type Error = Error;
+        type Future = Ready<Result<Response<ResponseBody>, Error>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Request<Body>) -> Self::Future {
+            ready(Ok(Response::new(ResponseBody::empty())))
+        }
+    }
+
+    async fn call(transport: &mut NodeTransport<Counted>, node: &Arc<Candidate>) {
+        let mut request = Request::new(Body::default());
+        Notes::of_mut(request.extensions_mut()).set_node(Arc::clone(node));
+        let transport = transport.ready().await.unwrap();
+        transport.call(request).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clone_that_rests_keeps_no_connection_and_finds_its_node_again() {
+        let connect = Counted::default();
+        let mut busy = NodeTransport::new(connect.clone());
+        let [gone, other] = ["a:1", "b:1"].map(Candidate::at);
+        call(&mut busy, &gone).await;
+        let mut resting = busy.clone();
+        call(&mut resting, &gone).await;
+        assert_eq!(connect.made_and_there(), (1, 1));
+        gone.depart();
+        sleep(Duration::from_secs(11)).await;
+        assert_eq!(connect.made_and_there(), (1, 0));
+        call(&mut busy, &other).await;
+        call(&mut resting, &gone).await;
+        assert_eq!(connect.made_and_there(), (3, 2));
+        call(&mut busy, &gone).await;
+        assert_eq!(connect.made_and_there(), (3, 2), "it is shared");
     }
 }

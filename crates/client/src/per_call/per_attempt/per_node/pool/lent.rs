@@ -3,8 +3,8 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
 
@@ -14,10 +14,11 @@ use tower_micro_selector::TaskGuard;
 
 use crate::{PoolOptions, task};
 
-/// One connection, and how many calls it carries.
+/// One connection.
+///
+/// Its pool holds one reference to it, and each call that it carries another one: their number is the number of calls.
 pub(super) struct Connection<C> {
     pub(super) inner: C,
-    streams: AtomicUsize,
     /// Whether a call came since this was asked last.
     used: AtomicBool,
     opened: Instant,
@@ -26,27 +27,38 @@ pub(super) struct Connection<C> {
 }
 
 impl<C> Connection<C> {
-    pub(super) fn new(inner: C, opened: Instant) -> Self {
-        Self {
+    pub(super) fn new(inner: C, opened: Instant) -> Arc<Self> {
+        Arc::new(Self {
             inner,
-            streams: AtomicUsize::new(0),
             used: AtomicBool::new(true),
             opened,
             opening: Mutex::default(),
-        }
+        })
     }
 
-    pub(super) fn streams(&self) -> usize {
-        self.streams.load(Relaxed)
+    /// How many calls it carries, seen from the pool.
+    pub(super) fn streams(self: &Arc<Self>) -> usize {
+        Arc::strong_count(self) - 1
+    }
+
+    /// The same for one that may have been let go of.
+    pub(super) fn streams_of(way: &Weak<Self>) -> Option<usize> {
+        way.strong_count().checked_sub(1)
+    }
+
+    /// The same, seen by a call that may get it, and so holds it already.
+    pub(super) fn streams_beside(self: &Arc<Self>) -> usize {
+        // The pool may just have let go of it.
+        Arc::strong_count(self).saturating_sub(2)
     }
 
     /// Whether it carries a call, or has begun one since it was asked last.
-    pub(super) fn take_use(&self) -> bool {
+    pub(super) fn take_use(self: &Arc<Self>) -> bool {
         self.used.swap(false, Relaxed) || self.is_used()
     }
 
     /// The same, and it may be asked again.
-    pub(super) fn is_used(&self) -> bool {
+    pub(super) fn is_used(self: &Arc<Self>) -> bool {
         self.used.load(Relaxed) || self.streams() > 0
     }
 
@@ -67,16 +79,14 @@ impl<C> Connection<C> {
 
 /// A connection lent to one call, until it is dropped or the call's answer has ended.
 pub(in super::super) struct Lent<C> {
-    connection: Option<Arc<Connection<C>>>,
+    connection: Arc<Connection<C>>,
 }
 
 impl<C> Lent<C> {
-    pub(super) fn of(connection: &Arc<Connection<C>>) -> Self {
-        connection.streams.fetch_add(1, Relaxed);
+    pub(super) fn of(connection: Arc<Connection<C>>) -> Self {
         if !connection.used.load(Relaxed) {
             connection.used.store(true, Relaxed);
         }
-        let connection = Some(Arc::clone(connection));
         Self { connection }
     }
 }
@@ -84,31 +94,18 @@ impl<C> Lent<C> {
 impl<C: Clone + Send + Sync + 'static> Lent<C> {
     /// A handle to it.
     pub(in super::super) fn handle(&self) -> C {
-        let connection = self.connection.as_ref();
-        let connection = connection.expect("it is there until it is lent to a body");
-        connection.inner.clone()
+        self.connection.inner.clone()
     }
 
     /// Lends it for as long as `body` goes on.
-    pub(in super::super) fn until_end_of(mut self, body: &mut ResponseBody) {
-        if let Some(connection) = self.connection.take() {
-            body.set_connection(connection);
-        }
+    pub(in super::super) fn until_end_of(self, body: &mut ResponseBody) {
+        body.set_connection(self.connection);
     }
 }
 
 impl<C: Send + Sync> SharedEnded for Connection<C> {
-    fn ended(&self, _: End<'_>) {
-        self.streams.fetch_sub(1, Relaxed);
-    }
-}
-
-impl<C> Drop for Lent<C> {
-    fn drop(&mut self) {
-        if let Some(connection) = &self.connection {
-            connection.streams.fetch_sub(1, Relaxed);
-        }
-    }
+    /// What counts is the reference, which is dropped after this.
+    fn ended(&self, _: End<'_>) {}
 }
 
 impl<C> fmt::Debug for Lent<C> {

@@ -10,37 +10,51 @@
 //! time, beyond [`PoolOptions::max_idle`]; those beyond a `size` that has become smaller; nodes that no selector knows any more, or that
 //! had no call for half an hour.
 //! Calls that are under way on any of them go on to their end.
+//!
+//! The pool owns the connections, and touches them under a lock when one is opened or let go of. Calls see what it publishes meanwhile: the
+//! ways to the connections, which keep none of them open.
 
+mod choice;
 mod lent;
 mod node;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod ways;
 
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{
+            AtomicUsize,
+            Ordering::{Acquire, Release},
+        },
+    },
     time::Duration,
 };
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
+use tower_micro_call::Error;
 use tower_micro_selector::Candidate;
 
-use self::node::Connections;
-pub(super) use self::{lent::Lent, sweep::Sweeper};
+pub(super) use self::{lent::Lent, sweep::Sweeper, ways::Nodes};
+use self::{node::Node, ways::Ways};
 use super::connect::Connect;
 use crate::PoolOptions;
 
 /// Connections by address.
 pub(super) struct Pool<K: Connect> {
-    nodes: ArcSwap<Nodes<K>>,
-    /// Held while the table of nodes is replaced; never on the way of a call to a known node.
-    changing: Mutex<()>,
+    /// Locked while they change; never on the way of a call to a connection that has room.
+    owned: Mutex<Owned<K>>,
+    published: ArcSwap<Nodes<K::Connection>>,
+    /// The version that is published.
+    version: AtomicUsize,
 }
 
-type Nodes<K> = HashMap<Box<str>, Arc<Connections<K>>, RandomState>;
+type Owned<K> = HashMap<Arc<str>, Node<K>, RandomState>;
 
 /// What a connection is wanted for.
 pub(super) struct Wanted<'a, K> {
@@ -56,52 +70,103 @@ pub(super) struct Wanted<'a, K> {
 impl<K: Connect> Default for Pool<K> {
     fn default() -> Self {
         Self {
-            nodes: ArcSwap::default(),
-            changing: Mutex::new(()),
+            owned: Mutex::default(),
+            published: ArcSwap::default(),
+            version: AtomicUsize::new(0),
         }
     }
 }
 
 impl<K: Connect> Pool<K> {
     /// The nodes as they are now.
-    pub(super) fn nodes(&self) -> Guard<Arc<Nodes<K>>> {
-        self.nodes.load()
+    pub(super) fn nodes(&self) -> Arc<Nodes<K::Connection>> {
+        self.published.load_full()
     }
 
-    /// A place for the connections to `node`.
-    pub(super) fn add(&self, node: &Arc<Candidate>) -> Arc<Connections<K>> {
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = self.nodes.load();
-        if let Some(known) = known.get(node.address.as_str()) {
-            return Arc::clone(known);
+    /// The same for who knows how they were a while ago: one load if nothing has changed since.
+    pub(super) fn refresh<'a>(
+        &self,
+        known: &'a mut Arc<Nodes<K::Connection>>,
+    ) -> &'a Nodes<K::Connection> {
+        if known.version != self.version.load(Acquire) {
+            *known = self.nodes();
         }
-        let mut nodes = Nodes::clone(&known);
-        let connections = Arc::new(Connections::of(node));
-        nodes.insert(node.address.as_str().into(), Arc::clone(&connections));
-        self.nodes.store(Arc::new(nodes));
-        connections
+        known
+    }
+
+    /// A connection for one call to a node that is known by `ways`.
+    pub(super) fn lend(
+        &self,
+        ways: &Ways<K::Connection>,
+        wanted: &Wanted<'_, K>,
+    ) -> Result<Lent<K::Connection>, Error> {
+        match ways.lend(wanted) {
+            Some(lent) => Ok(lent),
+            None => self.grow(wanted),
+        }
+    }
+
+    /// The slow way: with the lock, one more connection if it is still wanted, to a node that need not be known.
+    pub(super) fn grow(&self, wanted: &Wanted<'_, K>) -> Result<Lent<K::Connection>, Error> {
+        let address = wanted.node.address.as_str();
+        let mut owned = self.owned();
+        if !owned.contains_key(address) {
+            owned.insert(address.into(), Node::of(wanted.node));
+        }
+        let node = owned.get_mut(address).expect("put there above");
+        let lent = node.grow(wanted);
+        if !is_published(&self.published.load(), address, node) {
+            self.publish(&owned);
+        }
+        lent
     }
 
     /// Lets go of what is not needed.
     pub(super) fn sweep(&self, connect: &K, options: &PoolOptions) {
-        for node in self.nodes.load().values() {
+        let mut owned = self.owned();
+        owned.retain(|_, node| {
             node.sweep(connect, options);
-        }
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = self.nodes.load();
-        if known.values().any(|node| node.is_forgotten()) {
-            let mut nodes = Nodes::clone(&known);
-            nodes.retain(|_, node| !node.is_forgotten());
-            self.nodes.store(Arc::new(nodes));
+            !node.is_forgotten()
+        });
+        let published = self.published.load();
+        let mut nodes = owned.iter();
+        let is_same = published.len() == owned.len()
+            && nodes.all(|(address, node)| is_published(&published, address, node));
+        if !is_same {
+            self.publish(&owned);
         }
     }
+
+    fn owned(&self) -> MutexGuard<'_, Owned<K>> {
+        self.owned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is owned now, for calls to see.
+    fn publish(&self, owned: &Owned<K>) {
+        let version = self.published.load().version.wrapping_add(1);
+        let ways = owned
+            .iter()
+            .map(|(address, node)| (Arc::clone(address), Ways::to(&node.connections)));
+        let nodes = Nodes {
+            version,
+            by_address: ways.collect(),
+        };
+        self.published.store(Arc::new(nodes));
+        self.version.store(version, Release);
+    }
+}
+
+fn is_published<K: Connect>(nodes: &Nodes<K::Connection>, address: &str, node: &Node<K>) -> bool {
+    let ways = nodes.get(address);
+    ways.is_some_and(|ways| ways.lead_to(&node.connections))
 }
 
 impl<K: Connect> fmt::Debug for Pool<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nodes = self.nodes.load();
-        let counts = nodes.iter().map(|(address, node)| (address, node.len()));
+        let nodes = self.published.load();
+        let nodes = nodes.by_address.iter();
         f.write_str("Pool ")?;
+        let counts = nodes.map(|(address, ways)| (address, ways.len()));
         f.debug_map().entries(counts).finish()
     }
 }

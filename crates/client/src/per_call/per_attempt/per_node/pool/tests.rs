@@ -15,7 +15,7 @@ use tower_micro_registry::Node;
 use tower_micro_selector::Candidate;
 use tower_service::Service;
 
-use super::{Lent, Pool, Wanted};
+use super::{Lent, Pool, Wanted, ways::Ways};
 use crate::{
     PoolOptions,
     per_call::per_attempt::per_node::connect::{Connect, State},
@@ -102,15 +102,22 @@ impl Scene {
         }
     }
 
-    fn try_lend(&self) -> Result<Lent<Number>, Error> {
-        let wanted = Wanted {
+    fn wanted(&self) -> Wanted<'_, Numbers> {
+        Wanted {
             connect: &self.connect,
             node: &self.node,
             timeout: None,
             options: &self.options,
             alone: self.alone,
-        };
-        self.pool.add(&self.node).lend(&wanted)
+        }
+    }
+
+    fn try_lend(&self) -> Result<Lent<Number>, Error> {
+        let wanted = self.wanted();
+        match self.pool.nodes().get("a:1") {
+            Some(ways) => self.pool.lend(ways, &wanted),
+            None => self.pool.grow(&wanted),
+        }
     }
 
     fn lend(&self) -> Lent<Number> {
@@ -129,7 +136,7 @@ impl Scene {
     }
 
     fn connections(&self) -> usize {
-        self.pool.nodes().get("a:1").map_or(0, |node| node.len())
+        self.pool.nodes().get("a:1").map_or(0, Ways::len)
     }
 }
 
@@ -274,4 +281,41 @@ async fn a_connection_that_cannot_be_made_leaves_nothing() {
     assert!(scene.try_lend().is_err());
     scene.connect.refuses.store(false, SeqCst);
     assert_eq!(scene.lend().handle().0, 1);
+}
+
+#[tokio::test]
+async fn calls_are_counted_once_however_many_know_of_their_connections() {
+    let scene = Scene::new(options());
+    let mut known = vec![scene.pool.nodes()];
+    let (_two, numbers) = scene.lend_many(2);
+    known.push(scene.pool.nodes());
+    assert_eq!((numbers, scene.lend_many(1).1), (vec![1, 1], vec![2]));
+    known.push(scene.pool.nodes());
+    scene.sweep();
+    assert_eq!(scene.lend_many(3).1, [2, 2, 1]);
+}
+
+#[tokio::test]
+async fn who_has_not_looked_for_long_keeps_no_connection_open() {
+    let scene = Scene::new(options());
+    let lent = scene.lend();
+    let open = Arc::downgrade(&lent.handle().1);
+    let known = scene.pool.nodes();
+    drop(lent);
+    scene.node.depart();
+    assert!(open.upgrade().is_some());
+    scene.sweep();
+    assert!(known.contains_key("a:1") && open.upgrade().is_none());
+}
+
+#[tokio::test]
+async fn who_knows_of_a_connection_that_is_gone_gets_another() {
+    let scene = Scene::new(options());
+    drop(scene.lend());
+    let known = scene.pool.nodes();
+    scene.node.depart();
+    scene.sweep();
+    let wanted = scene.wanted();
+    let lent = scene.pool.lend(known.get("a:1").unwrap(), &wanted).unwrap();
+    assert_eq!((lent.handle().0, scene.connections()), (2, 1));
 }
