@@ -25,6 +25,7 @@ pub const TIMEOUT: HeaderName = HeaderName::from_static("timeout");
 pub const X_CONTENT_TYPE: HeaderName = HeaderName::from_static("x-content-type");
 
 /// The value of `name`. Where there are few headers, as in a call, looking at each costs less than hashing the name.
+#[inline]
 pub fn find<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     const FEW: usize = 8;
     if headers.len() > FEW {

@@ -236,6 +236,15 @@ impl Notes {
         extensions.get_or_insert_default()
     }
 
+    /// What `change` makes of the notes of a request, made if there are none. Where they are there it costs one look.
+    #[inline]
+    pub fn change<R>(extensions: &mut Extensions, change: impl FnOnce(&mut Self) -> R) -> R {
+        match extensions.get_mut() {
+            Some(notes) => change(notes),
+            None => change(Self::of_mut(extensions)),
+        }
+    }
+
     /// Those of a further attempt of a call.
     #[inline]
     pub fn again(common: Arc<Common>, attempt: Attempt) -> Self {
@@ -351,6 +360,12 @@ impl Notes {
     pub fn set_attempt(&mut self, attempt: Attempt) {
         self.attempt = attempt;
         self.node = None;
+    }
+
+    /// Writes how many attempts may follow this one.
+    #[inline]
+    pub fn set_attempts_left(&mut self, left: u32) {
+        self.attempt.left = left;
     }
 
     /// Writes the time this attempt has.

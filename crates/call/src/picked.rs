@@ -69,6 +69,7 @@ impl Picked {
     }
 
     /// The head of a response has come: so long the node takes to answer. A stream may go on for as long as it likes.
+    #[inline]
     pub fn answered(&mut self) {
         self.is_answering = true;
         if let Some(began) = self.began.take() {
@@ -78,12 +79,14 @@ impl Picked {
     }
 
     /// Whether the call's time is up.
+    #[inline]
     pub fn is_overdue(&self) -> bool {
         let deadline = self.common.deadline();
         deadline.is_some_and(|deadline| deadline.has_passed(Instant::now()))
     }
 
     /// Adds to an error what is known of the attempt.
+    #[inline]
     pub fn explain(&self, error: Error) -> Error {
         let error = match self.common.service() {
             Some(service) => error.with_service(service),
@@ -93,6 +96,7 @@ impl Picked {
     }
 
     /// The attempt has ended.
+    #[inline]
     pub fn end(mut self, end: End<'_>) {
         match end {
             End::Ok => self.mark(Mark::Success),
@@ -131,6 +135,7 @@ impl Picked {
         });
     }
 
+    #[inline]
     fn mark(&mut self, mark: Mark<'_>) {
         self.is_told = true;
         let (Mark::TimedOut(fault) | Mark::Failure(_, fault)) = mark else {
@@ -159,6 +164,7 @@ impl Picked {
         }
     }
 
+    #[inline]
     fn tell(&self, mark: Mark<'_>) {
         match (&self.marking, self.common.service()) {
             (Marking::Node, _) => self.node().mark(mark),
@@ -171,6 +177,7 @@ impl Picked {
 }
 
 impl Drop for Picked {
+    #[inline]
     fn drop(&mut self) {
         if !self.is_told {
             self.abandon();

@@ -90,6 +90,7 @@ impl Settings {
     }
 
     /// The options of a call to `path`.
+    #[inline]
     pub(crate) fn of_method(&self, path: &str) -> &Arc<CallOptions> {
         if self.methods.is_empty() {
             return &self.client;

@@ -33,7 +33,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use smallvec::SmallVec;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Sleep, sleep_until};
 use tonic::{Code, Status};
 
 pub use adopt::AnswerBody;
@@ -125,12 +125,14 @@ impl ResponseBody {
     }
 
     /// The headers have been read; failures of this side are told in the words of `dialect`.
+    #[inline]
     pub fn set_judged(&mut self, dialect: Dialect) {
         self.0.judged = true;
         self.0.dialect = dialect;
     }
 
     /// Ends the call when `deadline` passes, however much of the body has come.
+    #[inline]
     pub fn set_deadline(&mut self, deadline: Deadline) {
         let expiry = None;
         self.0.clock = Some(Clock { deadline, expiry });
@@ -142,6 +144,7 @@ impl ResponseBody {
     }
 
     /// The headers said that the call ended well: no trailers follow.
+    #[inline]
     pub fn set_ended(&mut self) {
         if matches!(self.0.state, State::Open) {
             self.end(State::Ok);
@@ -158,6 +161,7 @@ impl ResponseBody {
     }
 
     /// Ends `picked` when the call ends; at once if it has.
+    #[inline]
     pub fn set_picked(&mut self, picked: Picked) {
         match &self.0.state {
             State::Open => self.0.picked = Some(picked),
@@ -167,6 +171,7 @@ impl ResponseBody {
     }
 
     /// Tells `connection`, which carries many calls, how this one ends; at once if it has.
+    #[inline]
     pub fn set_connection(&mut self, connection: Arc<dyn SharedEnded>) {
         match &self.0.state {
             State::Open => self.0.connection = Some(connection),
@@ -176,6 +181,7 @@ impl ResponseBody {
     }
 
     /// Pays the budget of the call's options if it ends well.
+    #[inline]
     pub fn pay_budget_of(&mut self, common: Arc<Common>) {
         match &self.0.state {
             State::Open => self.0.paid = Some(common),
@@ -187,6 +193,7 @@ impl ResponseBody {
     /// Polls for the first frame, keeping it for the reader.
     ///
     /// Ready when a frame is there, with the error if the call is over and has failed.
+    #[inline]
     pub fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<Option<Error>> {
         if self.0.ahead.is_empty() {
             ready!(self.poll_ahead(cx));
@@ -210,6 +217,7 @@ impl ResponseBody {
     }
 
     /// How the call has failed, if it has.
+    #[inline]
     pub fn failure(&self) -> Option<Error> {
         match &self.0.state {
             State::Failed(error) => Some(error.clone()),
@@ -218,6 +226,7 @@ impl ResponseBody {
     }
 
     /// Takes one more frame from the wire and keeps it; a failure is kept as the state.
+    #[inline]
     fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(Ok(frame)) = ready!(self.poll_wire(cx)) {
             self.0.ahead.push(frame);
@@ -318,6 +327,7 @@ impl ResponseBody {
         waiting.fold(error, |error, waiting| waiting.explain(error))
     }
 
+    #[inline]
     fn end(&mut self, state: State) {
         match &state {
             State::Open => return,
@@ -327,6 +337,7 @@ impl ResponseBody {
         self.0.state = state;
     }
 
+    #[inline]
     fn tell(&mut self, end: End<'_>) {
         if let Some(picked) = self.0.picked.take() {
             picked.end(end);
@@ -344,6 +355,7 @@ impl ResponseBody {
     }
 }
 
+#[inline]
 fn pay(common: &Common) {
     let budget = common.options().and_then(|options| options.get_budget());
     let Some(budget) = budget else { return };

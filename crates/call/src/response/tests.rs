@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, StreamBody};
 use tokio::time::Instant;
 
 use super::*;
+use crate::{CallOptions, Notes};
 
 type Frames = Vec<Result<Frame<Bytes>, Status>>;
 
@@ -220,14 +221,17 @@ async fn a_budget_is_paid_once_when_the_call_has_ended_well() {
         }
     }
     let (budget, began) = (Arc::new(Paid::default()), Instant::now());
-    let options = Arc::new(CallOptions::new().budget(Arc::<Paid>::clone(&budget)));
+    let options = CallOptions::new().budget(Arc::<Paid>::clone(&budget));
+    let deadline = Deadline::after(Duration::from_secs(1), began);
+    let mut notes = Notes::default();
+    notes.set_options(Arc::new(options), Some(deadline));
     for status in ["0", "14"] {
         let mut body = body_of(vec![message(), trailers(&[("grpc-status", status)])]);
-        body.pay_budget_of(Arc::clone(&options), Some(began));
+        body.pay_budget_of(Arc::clone(notes.share()));
         read(body).await.0.unwrap();
         assert_eq!(*budget.0.lock().unwrap(), [began]);
     }
     let mut ended = ResponseBody::empty();
-    ended.pay_budget_of(options, Some(began));
+    ended.pay_budget_of(Arc::clone(notes.share()));
     assert_eq!(*budget.0.lock().unwrap(), [began, began]);
 }

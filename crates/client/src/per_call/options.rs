@@ -105,9 +105,10 @@ impl<S> Options<S> {
         let now = Instant::now();
         let own = own_timeout(&options, requested);
         let deadline = deadline_of(request, options.spoken(), own, ambient.as_deref(), now)?;
-        let notes = Notes::of_mut(request.extensions_mut());
-        notes.set_options(options, deadline);
-        notes.set_now(now);
+        Notes::change(request.extensions_mut(), |notes| {
+            notes.set_options(options, deadline);
+            notes.set_now(now);
+        });
         Ok(())
     }
 

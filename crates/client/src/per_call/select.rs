@@ -121,7 +121,36 @@ impl Question {
     }
 }
 
+/// What came of asking.
+enum Chosen {
+    /// The set is in the notes.
+    Set,
+    Nothing(Error),
+    Later(Box<Question>, Asking),
+}
+
 impl SelectLayer {
+    /// Leaves the set in `notes`, if it is known.
+    #[inline]
+    fn choose(&self, notes: &mut Notes) -> Chosen {
+        match self.ask(notes) {
+            Selection::Ready(Ok(picker)) => {
+                notes.set_picker(&self.service, picker);
+                Chosen::Set
+            }
+            Selection::Ready(Err(_)) if waits(notes) => {
+                let question = self.question(notes);
+                let selection = self.until_there(&question, notes);
+                Chosen::Later(Box::new(question), selection)
+            }
+            Selection::Ready(Err(error)) => Chosen::Nothing(self.question(notes).failed(error)),
+            Selection::Pending(selection) => {
+                Chosen::Later(Box::new(self.question(notes)), selection)
+            }
+        }
+    }
+
+    #[inline]
     fn ask(&self, notes: &Notes) -> Selection {
         let options = notes.options().unwrap_or(&NONE);
         if self.proxy.is_none() && options.get_addresses().is_empty() {
@@ -217,25 +246,10 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let notes = Notes::of_mut(request.extensions_mut());
-        match self.layer.ask(notes) {
-            Selection::Ready(Ok(picker)) => {
-                notes.set_picker(&self.layer.service, picker);
-                ResponseFuture::Calling(self.inner.call(request))
-            }
-            Selection::Ready(Err(_)) if waits(notes) => {
-                let question = self.layer.question(notes);
-                let selection = self.layer.until_there(&question, notes);
-                self.wait(question, selection, request)
-            }
-            Selection::Ready(Err(error)) => {
-                let error = self.layer.question(notes).failed(error);
-                ResponseFuture::Refused(Some(error))
-            }
-            Selection::Pending(selection) => {
-                let question = self.layer.question(notes);
-                self.wait(question, selection, request)
-            }
+        match Notes::change(request.extensions_mut(), |notes| self.layer.choose(notes)) {
+            Chosen::Set => ResponseFuture::Calling(self.inner.call(request)),
+            Chosen::Nothing(error) => ResponseFuture::Refused(Some(error)),
+            Chosen::Later(question, selection) => self.wait(*question, selection, request),
         }
     }
 }

@@ -198,6 +198,7 @@ pub(crate) enum Evidence {
 }
 
 impl Evidence {
+    #[inline]
     pub(crate) fn of(mark: Mark<'_>) -> Self {
         let fault = match mark {
             Mark::Success => Fault::Elsewhere,

@@ -151,6 +151,7 @@ impl Picker {
         Self::of(Choice::new(candidates, strategy), options)
     }
 
+    #[inline]
     pub(crate) fn of(choice: Arc<Choice>, options: &SelectOptions) -> Self {
         Self(Hand::OneOf(OneOf::new(choice, options)))
     }
@@ -196,6 +197,7 @@ impl Picker {
     /// # Errors
     ///
     /// See [`Next::next`].
+    #[inline]
     pub fn choose(&self) -> Result<Chosen, SelectError> {
         match &self.0 {
             Hand::OneOf(one_of) => match one_of.pick() {

@@ -35,6 +35,7 @@ enum Memory {
 }
 
 impl Asked {
+    #[inline]
     fn of(options: &SelectOptions, choice: &Choice) -> Option<Box<Self>> {
         let own = |named: &&Arc<dyn Strategy>| !Arc::ptr_eq(named, &choice.strategy);
         let strategy = options.strategy.as_ref().filter(own).cloned();
@@ -45,6 +46,7 @@ impl Asked {
 }
 
 impl OneOf {
+    #[inline]
     pub(super) fn new(choice: Arc<Choice>, options: &SelectOptions) -> Self {
         let memory = if options.avoid_tried {
             Memory::Which(Tried::default())
@@ -60,6 +62,7 @@ impl OneOf {
     }
 
     /// Those who are in use come first. Where everybody is out, anybody is better than nobody.
+    #[inline]
     pub(super) fn pick(&self) -> Option<usize> {
         match self.choice.candidates.admission() {
             None => self.pick_by(Self::ask),
@@ -69,6 +72,7 @@ impl OneOf {
         }
     }
 
+    #[inline]
     fn pick_by(&self, ask: impl Fn(&Self, &Candidates, u32) -> Option<usize>) -> Option<usize> {
         let all = &self.choice.candidates;
         match &self.memory {

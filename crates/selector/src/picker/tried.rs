@@ -29,6 +29,7 @@ struct More {
 impl Tried {
     /// Whom `ask` names, given the nodes in question and the number of the turn: one that is new,
     /// while there is one.
+    #[inline]
     pub(super) fn pick(
         &self,
         all: &Candidates,
@@ -52,6 +53,7 @@ impl Tried {
         (0..all.len()).any(|index| !all[index].is_out() && !more.has(index, all))
     }
 
+    #[inline]
     fn is_first(&self, index: usize) -> bool {
         self.first
             .compare_exchange(NOBODY, index as u64 + 1, Relaxed, Relaxed)

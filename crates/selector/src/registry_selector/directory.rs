@@ -41,6 +41,7 @@ impl<T> Directory<T> {
         None
     }
 
+    #[inline]
     pub(super) fn get_or_default(&self, service: &ServiceName) -> &T
     where
         T: Default,

@@ -55,6 +55,7 @@ impl Default for Edition {
 
 impl Edition {
     /// The number of what can be seen now. To be asked before it is looked at.
+    #[inline]
     pub(super) fn number(&self) -> u64 {
         self.number.load(Ordering::Acquire)
     }
@@ -65,6 +66,7 @@ impl Edition {
     }
 
     /// What this thread chose last, if that is still how it is.
+    #[inline]
     pub(super) fn last(&self, named: Option<&Arc<dyn Strategy>>) -> Option<Arc<Choice>> {
         let recall = |last: &RefCell<[Last; REMEMBERED]>| {
             let last = last.try_borrow().ok()?;

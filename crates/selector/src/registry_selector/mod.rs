@@ -205,6 +205,7 @@ impl RegistrySelector {
     }
 
     /// Whatever their health.
+    #[inline]
     fn select_any(&self, service: &ServiceName, options: &SelectOptions) -> Selection {
         let watched = self.services.get_or_default(service);
         match watched.set.select(options) {

@@ -34,6 +34,7 @@ enum State {
 
 impl Set {
     /// The answer to a call, as far as there is one; `None` if somebody must begin to watch first.
+    #[inline]
     pub(super) fn select(self: &Arc<Self>, options: &SelectOptions) -> Option<Selection> {
         let named = options.strategy.as_ref();
         if options.filters.is_empty()

@@ -40,7 +40,12 @@ pub(super) enum Verdict {
 
 impl Course {
     /// A call begins, of which all attempts have `common` in common, with the options of `default` if that has none.
-    pub(super) fn begin(&mut self, common: Arc<Common>, default: &Arc<Common>) {
+    #[inline]
+    pub(super) fn begin(
+        &mut self,
+        common: Arc<Common>,
+        default: &Arc<Common>,
+    ) -> &Arc<CallOptions> {
         if common.options().is_none() {
             self.default = Some(Arc::clone(default));
         }
@@ -50,25 +55,30 @@ impl Course {
         if measured || options.get_report() == Some(true) {
             self.began = Some(Instant::now());
         }
+        self.options()
     }
 
     /// It may have `retries` more attempts, which are made of `request` and of `body`.
+    #[inline]
     pub(super) fn keep<B>(&mut self, request: &Request<B>, body: Body, retries: u32) {
         self.is_repeatable = true;
         self.again.retries = retries;
         self.again.head.keep(request, body);
     }
 
+    #[inline]
     fn common(&self) -> &Arc<Common> {
         self.common.as_ref().expect("it has begun")
     }
 
+    #[inline]
     fn options(&self) -> &Arc<CallOptions> {
         let own = self.common().options();
         let options = own.or_else(|| self.default.as_ref()?.options());
         options.expect("noted, or the layer's own")
     }
 
+    #[inline]
     fn deadline(&self) -> Option<Deadline> {
         self.common().deadline()
     }
@@ -103,6 +113,7 @@ impl Course {
     }
 
     /// The pause before the attempt that is about to begin.
+    #[inline]
     pub(super) fn pause(&mut self) -> Result<Option<Sleep>, Error> {
         let named = self.again_mut().and_then(|again| again.pause.take());
         let pause = match named {
@@ -112,6 +123,7 @@ impl Course {
         Ok((!pause.is_zero()).then(|| sleep(pause)))
     }
 
+    #[inline]
     fn backoff(&self) -> Result<Duration, Error> {
         let Some(backoff) = self.options().get_backoff() else {
             return Ok(Duration::ZERO);
@@ -238,6 +250,7 @@ impl Course {
     }
 
     /// The budget is paid when the answer has ended well.
+    #[inline]
     pub(super) fn succeed(&mut self, response: &mut Response<ResponseBody>) {
         if let Some(began) = self.began {
             self.tell(began, response);

@@ -3,11 +3,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use tower_layer::Layer;
 use tower_micro_call::{
-    AnswerBody, Attempt, Body, CallOptions, Common, Error, Notes, Replay, ReplayMemory,
-    ResponseBody,
+    AnswerBody, Body, CallOptions, Common, Error, Notes, Replay, ReplayMemory, ResponseBody,
 };
 use tower_service::Service;
 
@@ -82,23 +81,35 @@ pub struct Retry<S> {
 
 impl<S> Retry<S> {
     fn begin<B: Replay>(&self, course: &mut Course, request: &mut Request<B>) {
-        let noted = Notes::of(request.extensions()).and_then(Notes::options);
-        let options = noted.or(self.default.options());
-        let retries = options.and_then(|options| options.get_retries());
-        let limit = options.and_then(|options| options.get_replay_limit());
-        let waits = options.and_then(|options| options.get_wait_for_ready());
-        let (retries, limit) = (retries.unwrap_or(0), limit.unwrap_or(REPLAY));
-        if (retries > 0 || waits == Some(true))
-            && let Some(body) = self.keep(request.body_mut(), limit)
-        {
-            let notes = Notes::of_mut(request.extensions_mut());
-            notes.set_attempt(Attempt::new(0, retries));
-            course.begin(Arc::clone(notes.share()), &self.default);
-            return course.keep(request, body, retries);
+        let common = self.common(request.extensions_mut());
+        let options = course.begin(common, &self.default);
+        let retries = options.get_retries().unwrap_or(0);
+        let limit = options.get_replay_limit().unwrap_or(REPLAY);
+        let waits = options.get_wait_for_ready() == Some(true);
+        if retries == 0 && !waits {
+            return;
         }
-        let notes = request.extensions_mut().get_mut::<Notes>();
-        let common = notes.map_or(&self.default, Notes::share);
-        course.begin(Arc::clone(common), &self.default);
+        match self.keep(request.body_mut(), limit) {
+            Some(body) => course.keep(request, body, retries),
+            None => Notes::change(request.extensions_mut(), |notes| notes.set_attempts_left(0)),
+        }
+    }
+
+    /// What the attempts have in common, and in the notes how many may follow. Where there are no notes, and nothing to say, none are made.
+    fn common(&self, extensions: &mut Extensions) -> Arc<Common> {
+        let settle = |notes: &mut Notes| {
+            let options = notes.options().or(self.default.options());
+            let retries = options.and_then(|options| options.get_retries());
+            notes.set_attempts_left(retries.unwrap_or(0));
+            Arc::clone(notes.share())
+        };
+        let default = self.default.options();
+        let retries = default.and_then(|options| options.get_retries());
+        match extensions.get_mut() {
+            Some(notes) => settle(notes),
+            None if retries > Some(0) => settle(Notes::of_mut(extensions)),
+            None => Arc::clone(&self.default),
+        }
     }
 
     /// The body once more; `None` if it can be sent only once. Of a stream at most `limit` bytes are kept.
