@@ -257,7 +257,9 @@ impl Course {
         }
         if self.options().get_budget().is_some() {
             let paying = self.default.take().or_else(|| self.common.take());
-            paying.map(|paying| response.body_mut().pay_budget_of(paying));
+            response
+                .body_mut()
+                .pay_budget_of(paying.expect("it has options"));
         }
     }
 
