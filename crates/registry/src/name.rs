@@ -189,10 +189,14 @@ mod tests {
     }
 
     #[test]
-    fn a_map_of_names_is_asked_with_plain_text() {
-        let name: ServiceName = "greeter".parse().unwrap();
-        let map = HashMap::from([(name, 1)]);
-        assert_eq!(map.get("greeter"), Some(&1));
+    fn a_map_of_names_is_asked_with_plain_text_whatever_their_length() {
+        for length in [1, 22, 23, 24, 253] {
+            let text = "x".repeat(length);
+            let name = ServiceName::new(&text).unwrap();
+            let map = HashMap::from([(name.clone(), 1)]);
+            assert_eq!(map.get(text.as_str()), Some(&1));
+            assert_eq!(map.get(&name), Some(&1));
+        }
     }
 
     proptest! {
@@ -201,6 +205,13 @@ mod tests {
             let name = ServiceName::try_from(text.clone()).unwrap();
             prop_assert_eq!(name.as_str(), &text);
             prop_assert_eq!(name.to_string(), text);
+        }
+
+        #[test]
+        fn names_are_in_the_order_of_their_texts(one in "[a-c]{1,30}", other in "[a-c]{1,30}") {
+            let name = |text: &str| ServiceName::new(text).unwrap();
+            prop_assert_eq!(name(&one).cmp(&name(&other)), one.cmp(&other));
+            prop_assert_eq!(name(&one) == name(&other), one == other);
         }
 
         #[test]

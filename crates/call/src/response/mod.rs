@@ -376,10 +376,12 @@ impl HttpBody for ResponseBody {
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
-        if self.0.ahead.is_empty() {
-            return self.poll_wire(cx);
+        let ahead = &mut self.0.ahead;
+        match ahead.len() {
+            0 => self.poll_wire(cx),
+            1 => Poll::Ready(ahead.pop().map(Ok)),
+            _ => Poll::Ready(Some(Ok(ahead.remove(0)))),
         }
-        Poll::Ready(Some(Ok(self.0.ahead.remove(0))))
     }
 
     // Not before the end was seen here: a reader that stops early would leave the call open.

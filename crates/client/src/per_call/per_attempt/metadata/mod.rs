@@ -77,23 +77,6 @@ pub struct WriteMetadata<S> {
     timeout: LastTimeout,
 }
 
-impl<S> WriteMetadata<S> {
-    /// Writes the headers that follow from the notes. Most calls have only their time to tell.
-    #[inline]
-    fn write_notes<B>(&mut self, request: &mut Request<B>) {
-        let Some(notes) = Notes::of(request.extensions()) else {
-            return;
-        };
-        let timeout = time_left(notes).map(|left| self.timeout.header(left));
-        if has_more(notes) {
-            write_more(request);
-        }
-        if let Some(timeout) = timeout {
-            request.headers_mut().insert(header::GRPC_TIMEOUT, timeout);
-        }
-    }
-}
-
 /// Whether there is more to write than a timeout.
 #[inline]
 fn has_more(notes: &Notes) -> bool {
@@ -101,6 +84,20 @@ fn has_more(notes: &Notes) -> bool {
         !options.get_metadata().is_empty() || options.spoken().is_go_micro()
     };
     notes.attempt().number > 0 || notes.options().is_some_and(says)
+}
+
+/// The request with its headers. It is written where it is returned: the one that came in stays as it is, so that whoever handed it
+/// over need not copy it for fear that it changes.
+#[inline(never)]
+fn written<B>(request: Request<B>, timeout: Option<HeaderValue>, more: bool) -> Request<B> {
+    let mut written = request;
+    if more {
+        write_more(&mut written);
+    }
+    if let Some(timeout) = timeout {
+        written.headers_mut().insert(header::GRPC_TIMEOUT, timeout);
+    }
+    written
 }
 
 /// The headers are put aside meanwhile, since they and the notes are both the request's.
@@ -157,9 +154,12 @@ where
         self.inner.poll_ready(cx)
     }
 
-    #[inline]
-    fn call(&mut self, mut request: Request<B>) -> S::Future {
-        self.write_notes(&mut request);
-        self.inner.call(request)
+    fn call(&mut self, request: Request<B>) -> S::Future {
+        let Some(notes) = Notes::of(request.extensions()) else {
+            return self.inner.call(request);
+        };
+        let timeout = time_left(notes).map(|left| self.timeout.header(left));
+        let more = has_more(notes);
+        self.inner.call(written(request, timeout, more))
     }
 }
