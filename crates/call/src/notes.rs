@@ -236,10 +236,16 @@ impl Notes {
         extensions.get_or_insert_default()
     }
 
+    /// The same, to be changed.
+    #[inline]
+    pub fn get_mut(extensions: &mut Extensions) -> Option<&mut Self> {
+        extensions.get_mut()
+    }
+
     /// What `change` makes of the notes of a request, made if there are none. Where they are there it costs one look.
     #[inline]
     pub fn change<R>(extensions: &mut Extensions, change: impl FnOnce(&mut Self) -> R) -> R {
-        match extensions.get_mut() {
+        match Self::get_mut(extensions) {
             Some(notes) => change(notes),
             None => change(Self::of_mut(extensions)),
         }

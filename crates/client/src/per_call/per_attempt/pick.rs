@@ -129,7 +129,7 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let mut picked = None;
         let mut reports = false;
-        if let Some(notes) = request.extensions_mut().get_mut::<Notes>() {
+        if let Some(notes) = Notes::get_mut(request.extensions_mut()) {
             reports = self::reports(notes);
             match self.pick(notes) {
                 Ok(node) => picked = node,

@@ -98,7 +98,7 @@ fn share(notes: &Notes, options: &CallOptions) -> Option<Duration> {
 impl<S> AttemptTimeout<S> {
     /// Notes the time of this attempt for those inside.
     fn settle<B>(&self, request: &mut Request<B>) -> Option<Duration> {
-        let Some(notes) = request.extensions_mut().get_mut::<Notes>() else {
+        let Some(notes) = Notes::get_mut(request.extensions_mut()) else {
             return self.default;
         };
         let timeout = of(notes).or(self.default);

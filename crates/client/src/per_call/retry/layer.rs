@@ -105,7 +105,7 @@ impl<S> Retry<S> {
         };
         let default = self.default.options();
         let retries = default.and_then(|options| options.get_retries());
-        match extensions.get_mut() {
+        match Notes::get_mut(extensions) {
             Some(notes) => settle(notes),
             None if retries > Some(0) => settle(Notes::of_mut(extensions)),
             None => Arc::clone(&self.default),
