@@ -386,3 +386,48 @@ impl Notes {
         self.node = Some(node.into());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tower_micro_selector::Random;
+
+    use super::*;
+
+    fn noted() -> Notes {
+        let nodes = ["10.0.0.1:1", "10.0.0.2:1"].map(Candidate::at).to_vec();
+        let mut notes = Notes::default();
+        let picker = Picker::one_of(nodes, Arc::new(Random), true);
+        notes.set_picker(&"greeter".parse().unwrap(), picker);
+        notes
+    }
+
+    #[test]
+    fn a_change_to_shared_notes_is_seen_by_nobody_else() {
+        let mut notes = noted();
+        let shared = Arc::clone(notes.share());
+        notes.set_options(Arc::default(), None);
+        assert!(notes.options().is_some());
+        assert!(shared.options().is_none());
+        assert_eq!(notes.service(), shared.service());
+    }
+
+    #[test]
+    fn what_an_attempt_tried_is_known_to_notes_that_were_changed_since() {
+        let mut notes = noted();
+        let shared = Arc::clone(notes.share());
+        let picker = |common: &Common| common.picker().cloned().unwrap();
+        let first = picker(&shared).next().unwrap();
+        notes.set_options(Arc::default(), None);
+        let second = picker(notes.common()).next().unwrap();
+        assert!(!Arc::ptr_eq(&first, &second));
+    }
+
+    #[test]
+    fn a_node_is_forgotten_with_its_attempt() {
+        let mut notes = noted();
+        notes.set_node(notes.picker().unwrap().choose().unwrap());
+        assert!(notes.node().is_some());
+        notes.set_attempt(Attempt::new(1, 0));
+        assert!(notes.node().is_none());
+    }
+}

@@ -90,7 +90,7 @@ enum Place {
 }
 
 impl Chosen {
-    /// The node, given the picker that chose it or a clone of that; `None` if that is another one.
+    /// The node, given the picker that chose it or a clone of that.
     #[must_use]
     pub fn node<'a>(&'a self, picker: Option<&'a Picker>) -> Option<&'a Arc<Candidate>> {
         match &self.0 {

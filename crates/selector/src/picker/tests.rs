@@ -50,6 +50,22 @@ fn clones_share_what_was_tried() {
 }
 
 #[test]
+fn a_clone_of_a_picker_that_chose_knows_whom() {
+    let picker = Picker::one_of(nodes(2), Arc::new(Random), true);
+    let first = picker.choose().unwrap();
+    let clone = picker.clone();
+    let (first, second) = (first.node(Some(&clone)), clone.next().unwrap());
+    assert!(!Arc::ptr_eq(first.unwrap(), &second));
+    let tried = [first.unwrap(), &second];
+    assert!(
+        tried
+            .iter()
+            .any(|node| Arc::ptr_eq(node, &picker.next().unwrap()))
+    );
+    assert!(!picker.has_untried());
+}
+
+#[test]
 fn whether_a_node_is_left_is_known_where_tried_ones_are_avoided() {
     let picker = Picker::one_of(nodes(2), Arc::new(P2c), true);
     let left: Vec<_> = (0..3)

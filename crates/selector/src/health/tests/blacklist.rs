@@ -23,6 +23,14 @@ fn three_failures_without_a_success_list_a_node() {
 }
 
 #[test]
+fn a_list_of_new_nodes_that_warm_up_is_kept_too() {
+    let warming = Duration::from_secs(60);
+    let world = World::by(Arc::new(crate::RoundRobin), 2, Health::Blacklist, warming);
+    world.fails("0", 3);
+    assert!(!world.is_used("0"));
+}
+
+#[test]
 fn every_error_counts() {
     let world = listing(2);
     let node = world.node("0");
