@@ -144,13 +144,7 @@ impl<K: Connect> Pool<K> {
     /// What is owned now, for calls to see.
     fn publish(&self, owned: &Owned<K>) {
         let version = self.published.load().version.wrapping_add(1);
-        let ways = owned
-            .iter()
-            .map(|(address, node)| (Arc::clone(address), Ways::to(&node.connections)));
-        let nodes = Nodes {
-            version,
-            by_address: ways.collect(),
-        };
+        let nodes = Nodes::of(version, owned);
         self.published.store(Arc::new(nodes));
         self.version.store(version, Release);
     }
@@ -164,9 +158,8 @@ fn is_published<K: Connect>(nodes: &Nodes<K::Connection>, address: &str, node: &
 impl<K: Connect> fmt::Debug for Pool<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nodes = self.published.load();
-        let nodes = nodes.by_address.iter();
         f.write_str("Pool ")?;
-        let counts = nodes.map(|(address, ways)| (address, ways.len()));
+        let counts = nodes.iter().map(|(address, ways)| (address, ways.len()));
         f.debug_map().entries(counts).finish()
     }
 }

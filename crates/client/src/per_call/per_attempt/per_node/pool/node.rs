@@ -22,7 +22,7 @@ const LONG_IDLE: u32 = 360;
 /// The connections of one node, which are open as long as they are here or carry a call.
 pub(super) struct Node<K: Connect> {
     pub(super) connections: Vec<Shared<K>>,
-    candidate: Arc<Candidate>,
+    pub(super) candidate: Arc<Candidate>,
     /// How often in a row it was looked at while no call was there.
     idle: u32,
 }

@@ -3,15 +3,17 @@
 use std::{
     collections::HashMap,
     ops::Deref,
+    ptr,
     sync::{Arc, Weak},
 };
 
 use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 use tokio::time::Instant;
+use tower_micro_selector::Candidate;
 
 use super::{
-    Wanted,
+    Owned, Wanted,
     choice::{Choice, Shared, choose, limit},
     lent::{Connection, Lent},
 };
@@ -19,19 +21,58 @@ use crate::per_call::per_attempt::per_node::connect::{Connect, State};
 
 /// The nodes and the ways to them, as they were at one time.
 ///
-/// Calls look here without a lock. It keeps no connection open, so whoever does not need it for a while may keep it.
+/// Calls look here without a lock. It keeps neither a connection open nor a node in memory, so whoever does not need it for a while may
+/// keep it.
 pub(in super::super) struct Nodes<C> {
     pub(super) version: usize,
-    pub(super) by_address: ByAddress<C>,
+    by_address: ByAddress<C>,
+    /// Where there are few, it costs less to look at each than to hash an address.
+    few: Vec<(Weak<Candidate>, Arc<Ways<C>>)>,
 }
 
-type ByAddress<C> = HashMap<Arc<str>, Ways<C>, RandomState>;
+type ByAddress<C> = HashMap<Arc<str>, Arc<Ways<C>>, RandomState>;
+
+/// How many nodes are few.
+const FEW: usize = 8;
+
+impl<C> Nodes<C> {
+    pub(super) fn of<K>(version: usize, nodes: &Owned<K>) -> Self
+    where
+        K: Connect<Connection = C>,
+    {
+        let (mut by_address, mut few) = (ByAddress::default(), Vec::new());
+        for (address, node) in nodes {
+            let ways = Arc::new(Ways::to(&node.connections));
+            if nodes.len() <= FEW {
+                few.push((Arc::downgrade(&node.candidate), Arc::clone(&ways)));
+            }
+            by_address.insert(Arc::clone(address), ways);
+        }
+        Self {
+            version,
+            by_address,
+            few,
+        }
+    }
+
+    /// The ways to `node`, if it is known.
+    pub(in super::super) fn ways_to(&self, node: &Arc<Candidate>) -> Option<&Ways<C>> {
+        let is_it = |known: &Weak<Candidate>| ptr::eq(known.as_ptr(), Arc::as_ptr(node));
+        let ways = match self.few.iter().find(|(known, _)| is_it(known)) {
+            Some((_, ways)) => ways,
+            // One of many, or one that has been announced anew.
+            None => self.by_address.get(node.address.as_str())?,
+        };
+        Some(ways)
+    }
+}
 
 impl<C> Default for Nodes<C> {
     fn default() -> Self {
         Self {
             version: 0,
             by_address: HashMap::default(),
+            few: Vec::new(),
         }
     }
 }
