@@ -234,3 +234,39 @@ impl Future for ResponseFuture {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use hyper_util::rt::TokioIo;
+    use tokio::io::DuplexStream;
+    use tonic::Code;
+    use tower::service_fn;
+
+    use super::*;
+
+    /// A channel to nobody.
+    fn channel() -> Channel {
+        let nobody = service_fn(|_: Uri| async {
+            let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+            Err::<TokioIo<DuplexStream>, _>(refused)
+        });
+        Endpoint::from_static("http://a:1").connect_with_connector_lazy(nobody)
+    }
+
+    #[tokio::test]
+    async fn a_call_waits_for_no_other_that_uses_the_handle() {
+        let mut connection = TonicConnection::new(channel());
+        let shared = connection.clone();
+        let used = shared.0.used.lock().unwrap();
+        let beside = connection.call(Request::default());
+        drop(used);
+        assert!(matches!(beside.phase, Phase::Readying(_)));
+        let alone = connection.call(Request::default());
+        assert!(matches!(alone.phase, Phase::Answering(_)));
+        for call in [beside, alone] {
+            assert_eq!(call.await.unwrap_err().code(), Code::Unavailable);
+        }
+    }
+}
