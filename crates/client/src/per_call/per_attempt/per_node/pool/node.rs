@@ -10,6 +10,7 @@ use super::{
     Wanted,
     choice::{Choice, Shared, choose},
     lent::{Connection, Lent},
+    ways::Ways,
 };
 use crate::{
     PoolOptions,
@@ -34,6 +35,11 @@ impl<K: Connect> Node<K> {
             candidate: Arc::clone(candidate),
             idle: 0,
         }
+    }
+
+    /// What calls are to know of them.
+    pub(super) fn ways(&self) -> Arc<Ways<K::Connection>> {
+        Arc::new(Ways::to(&self.connections))
     }
 
     fn is_used(&self) -> bool {

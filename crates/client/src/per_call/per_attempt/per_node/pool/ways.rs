@@ -36,22 +36,41 @@ type ByAddress<C> = HashMap<Arc<str>, Arc<Ways<C>>, RandomState>;
 const FEW: usize = 8;
 
 impl<C> Nodes<C> {
-    pub(super) fn of<K>(version: usize, nodes: &Owned<K>) -> Self
+    /// What follows this: `nodes`, as they are now.
+    pub(super) fn anew<K>(&self, nodes: &Owned<K>) -> Self
     where
         K: Connect<Connection = C>,
     {
-        let (mut by_address, mut few) = (ByAddress::default(), Vec::new());
-        for (address, node) in nodes {
-            let ways = Arc::new(Ways::to(&node.connections));
-            if nodes.len() <= FEW {
-                few.push((Arc::downgrade(&node.candidate), Arc::clone(&ways)));
-            }
-            by_address.insert(Arc::clone(address), ways);
-        }
+        let ways = nodes
+            .iter()
+            .map(|(address, node)| (Arc::clone(address), node.ways()));
+        self.next(ways.collect(), nodes)
+    }
+
+    /// The same if nothing has changed but the node at `address`.
+    pub(super) fn with<K>(&self, address: &str, nodes: &Owned<K>) -> Self
+    where
+        K: Connect<Connection = C>,
+    {
+        let mut by_address = self.by_address.clone();
+        let changed = nodes.get_key_value(address);
+        by_address.extend(changed.map(|(address, node)| (Arc::clone(address), node.ways())));
+        self.next(by_address, nodes)
+    }
+
+    fn next<K>(&self, by_address: ByAddress<C>, nodes: &Owned<K>) -> Self
+    where
+        K: Connect<Connection = C>,
+    {
+        let few = nodes.iter().take_while(|_| nodes.len() <= FEW);
+        let few = few.filter_map(|(address, node)| {
+            let ways = by_address.get(address)?;
+            Some((Arc::downgrade(&node.candidate), Arc::clone(ways)))
+        });
         Self {
-            version,
+            version: self.version.wrapping_add(1),
+            few: few.collect(),
             by_address,
-            few,
         }
     }
 
