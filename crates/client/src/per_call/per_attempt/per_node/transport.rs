@@ -93,7 +93,7 @@ impl<K: Connect> NodeTransport<K> {
             options: self.settings.load().pool(),
             alone: nodes.len() == 1,
         };
-        if let Some(known) = nodes.get(node.address.as_str()) {
+        if let Some(known) = nodes.ways_to(node) {
             return shared.pool.lend(known, &wanted);
         }
         shared.sweeper.look_after(shared, Shared::sweep);

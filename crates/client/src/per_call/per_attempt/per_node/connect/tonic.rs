@@ -4,8 +4,8 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -128,7 +128,7 @@ impl Connect for Tonic {
             Some(timeout) => endpoint.connect_timeout(timeout),
             None => endpoint,
         };
-        Ok(TonicConnection(endpoint.connect_lazy()))
+        Ok(TonicConnection::new(endpoint.connect_lazy()))
     }
 }
 
@@ -140,43 +140,133 @@ impl fmt::Debug for Tonic {
     }
 }
 
-/// One of tonic's channels.
+/// One of tonic's channels. Clones share it.
 #[derive(Clone, Debug)]
-pub struct TonicConnection(Channel);
+pub struct TonicConnection(Arc<Shared>);
+
+/// A channel reserves a place in its queue in a box of its own, which each clone makes anew: so one is used again and again.
+#[derive(Debug)]
+struct Shared {
+    /// For whoever has to wait, be it for the one that is used.
+    channel: Channel,
+    used: Mutex<Channel>,
+}
+
+impl TonicConnection {
+    fn new(channel: Channel) -> Self {
+        let used = Mutex::new(channel.clone());
+        Self(Arc::new(Shared { channel, used }))
+    }
+}
 
 impl Service<Request<Body>> for TonicConnection {
     type Response = Response<ResponseBody>;
     type Error = Error;
     type Future = ResponseFuture;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.0.poll_ready(cx).map_err(Error::transport)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Body>) -> ResponseFuture {
         let (request, tie) = tied(request);
-        let answer = self.0.call(request);
-        ResponseFuture { answer, tie }
+        let phase = self.0.start(request);
+        ResponseFuture { phase, tie }
+    }
+}
+
+impl Shared {
+    fn start(&self, request: Request<tonic::body::Body>) -> Phase {
+        let mut context = Context::from_waker(Waker::noop());
+        if let Ok(mut used) = self.used.try_lock()
+            && let Poll::Ready(ready) = used.poll_ready(&mut context)
+        {
+            return match ready {
+                Ok(()) => Phase::Answering(used.call(request)),
+                Err(error) => Phase::Refused(Some(Error::transport(error))),
+            };
+        }
+        Phase::Readying(Box::new((self.channel.clone(), Some(request))))
     }
 }
 
 /// A request under way.
 #[derive(Debug)]
 pub struct ResponseFuture {
-    answer: tonic::transport::channel::ResponseFuture,
+    phase: Phase,
     tie: Option<Tie>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Refused(Option<Error>),
+    /// The channel's queue is full, or another thread has it.
+    Readying(Box<(Channel, Option<Request<tonic::body::Body>>)>),
+    Answering(tonic::transport::channel::ResponseFuture),
 }
 
 impl Future for ResponseFuture {
     type Output = Result<Response<ResponseBody>, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = ready!(Pin::new(&mut self.answer).poll(cx));
-        let response = answer.map_err(Error::transport)?;
-        let mut response = response.map(ResponseBody::from);
-        if let Some(tie) = self.tie.take() {
-            response.body_mut().on_end(Box::new(tie));
+        let this = &mut *self;
+        loop {
+            let answer = match &mut this.phase {
+                Phase::Refused(error) => {
+                    return Poll::Ready(Err(error.take().expect("polled after it was ready")));
+                }
+                Phase::Readying(waiting) => {
+                    let (channel, request) = &mut **waiting;
+                    ready!(channel.poll_ready(cx)).map_err(Error::transport)?;
+                    channel.call(request.take().expect("kept until it is sent"))
+                }
+                Phase::Answering(answer) => {
+                    let answer = ready!(Pin::new(answer).poll(cx));
+                    let response = answer.map_err(Error::transport)?;
+                    let mut response = response.map(ResponseBody::from);
+                    if let Some(tie) = this.tie.take() {
+                        response.body_mut().on_end(Box::new(tie));
+                    }
+                    return Poll::Ready(Ok(response));
+                }
+            };
+            this.phase = Phase::Answering(answer);
         }
-        Poll::Ready(Ok(response))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use hyper_util::rt::TokioIo;
+    use tokio::io::DuplexStream;
+    use tonic::Code;
+    use tower::service_fn;
+
+    use super::*;
+
+    /// A channel to nobody.
+    fn channel() -> Channel {
+        let nobody = service_fn(|_: Uri| async {
+            let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+            Err::<TokioIo<DuplexStream>, _>(refused)
+        });
+        Endpoint::from_static("http://a:1").connect_with_connector_lazy(nobody)
+    }
+
+    #[tokio::test]
+    async fn a_call_waits_for_no_other_that_uses_the_handle() {
+        let mut connection = TonicConnection::new(channel());
+        let shared = connection.clone();
+        let used = shared.0.used.lock().unwrap();
+        let beside = connection.call(Request::default());
+        drop(used);
+        assert!(matches!(beside.phase, Phase::Readying(_)));
+        let alone = connection.call(Request::default());
+        assert!(matches!(alone.phase, Phase::Answering(_)));
+        for call in [beside, alone] {
+            assert_eq!(call.await.unwrap_err().code(), Code::Unavailable);
+        }
     }
 }

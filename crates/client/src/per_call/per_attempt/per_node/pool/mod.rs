@@ -115,8 +115,9 @@ impl<K: Connect> Pool<K> {
         }
         let node = owned.get_mut(address).expect("put there above");
         let lent = node.grow(wanted);
-        if !is_published(&self.published.load(), address, node) {
-            self.publish(&owned);
+        let published = self.published.load();
+        if !is_published(&published, address, node) {
+            self.publish(published.with(address, &owned));
         }
         lent
     }
@@ -133,7 +134,7 @@ impl<K: Connect> Pool<K> {
         let is_same = published.len() == owned.len()
             && nodes.all(|(address, node)| is_published(&published, address, node));
         if !is_same {
-            self.publish(&owned);
+            self.publish(published.anew(&owned));
         }
     }
 
@@ -141,16 +142,9 @@ impl<K: Connect> Pool<K> {
         self.owned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is owned now, for calls to see.
-    fn publish(&self, owned: &Owned<K>) {
-        let version = self.published.load().version.wrapping_add(1);
-        let ways = owned
-            .iter()
-            .map(|(address, node)| (Arc::clone(address), Ways::to(&node.connections)));
-        let nodes = Nodes {
-            version,
-            by_address: ways.collect(),
-        };
+    /// Lets calls see `nodes`.
+    fn publish(&self, nodes: Nodes<K::Connection>) {
+        let version = nodes.version;
         self.published.store(Arc::new(nodes));
         self.version.store(version, Release);
     }
@@ -164,9 +158,8 @@ fn is_published<K: Connect>(nodes: &Nodes<K::Connection>, address: &str, node: &
 impl<K: Connect> fmt::Debug for Pool<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nodes = self.published.load();
-        let nodes = nodes.by_address.iter();
         f.write_str("Pool ")?;
-        let counts = nodes.map(|(address, ways)| (address, ways.len()));
+        let counts = nodes.iter().map(|(address, ways)| (address, ways.len()));
         f.debug_map().entries(counts).finish()
     }
 }

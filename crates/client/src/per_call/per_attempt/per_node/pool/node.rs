@@ -10,6 +10,7 @@ use super::{
     Wanted,
     choice::{Choice, Shared, choose},
     lent::{Connection, Lent},
+    ways::Ways,
 };
 use crate::{
     PoolOptions,
@@ -22,7 +23,7 @@ const LONG_IDLE: u32 = 360;
 /// The connections of one node, which are open as long as they are here or carry a call.
 pub(super) struct Node<K: Connect> {
     pub(super) connections: Vec<Shared<K>>,
-    candidate: Arc<Candidate>,
+    pub(super) candidate: Arc<Candidate>,
     /// How often in a row it was looked at while no call was there.
     idle: u32,
 }
@@ -34,6 +35,11 @@ impl<K: Connect> Node<K> {
             candidate: Arc::clone(candidate),
             idle: 0,
         }
+    }
+
+    /// What calls are to know of them.
+    pub(super) fn ways(&self) -> Arc<Ways<K::Connection>> {
+        Arc::new(Ways::to(&self.connections))
     }
 
     fn is_used(&self) -> bool {

@@ -15,7 +15,7 @@ use tower_micro_registry::Node;
 use tower_micro_selector::Candidate;
 use tower_service::Service;
 
-use super::{Lent, Pool, Wanted, ways::Ways};
+use super::{Lent, Pool, Wanted};
 use crate::{
     PoolOptions,
     per_call::per_attempt::per_node::connect::{Connect, State},
@@ -114,7 +114,7 @@ impl Scene {
 
     fn try_lend(&self) -> Result<Lent<Number>, Error> {
         let wanted = self.wanted();
-        match self.pool.nodes().get("a:1") {
+        match self.pool.nodes().ways_to(&self.node) {
             Some(ways) => self.pool.lend(ways, &wanted),
             None => self.pool.grow(&wanted),
         }
@@ -136,7 +136,7 @@ impl Scene {
     }
 
     fn connections(&self) -> usize {
-        self.pool.nodes().get("a:1").map_or(0, Ways::len)
+        self.pool.nodes().get("a:1").map_or(0, |ways| ways.len())
     }
 }
 
@@ -318,4 +318,20 @@ async fn who_knows_of_a_connection_that_is_gone_gets_another() {
     let wanted = scene.wanted();
     let lent = scene.pool.lend(known.get("a:1").unwrap(), &wanted).unwrap();
     assert_eq!((lent.handle().0, scene.connections()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_node_is_found_among_few_and_among_many_and_when_it_is_announced_anew() {
+    let mut scene = Scene::new(options());
+    let mut lent = vec![scene.lend()];
+    for other in 1..=20 {
+        scene.node = Candidate::at(&format!("b:{other}"));
+        lent.push(scene.lend());
+        scene.node = Candidate::at("a:1");
+        lent.push(scene.lend());
+        assert!(scene.connections() > 0);
+        assert_eq!(scene.pool.nodes().len(), 1 + other);
+        lent.drain(1..);
+    }
+    assert_eq!(scene.connect.opened.load(SeqCst), 21);
 }

@@ -3,15 +3,17 @@
 use std::{
     collections::HashMap,
     ops::Deref,
+    ptr,
     sync::{Arc, Weak},
 };
 
 use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 use tokio::time::Instant;
+use tower_micro_selector::Candidate;
 
 use super::{
-    Wanted,
+    Owned, Wanted,
     choice::{Choice, Shared, choose, limit},
     lent::{Connection, Lent},
 };
@@ -19,19 +21,77 @@ use crate::per_call::per_attempt::per_node::connect::{Connect, State};
 
 /// The nodes and the ways to them, as they were at one time.
 ///
-/// Calls look here without a lock. It keeps no connection open, so whoever does not need it for a while may keep it.
+/// Calls look here without a lock. It keeps neither a connection open nor a node in memory, so whoever does not need it for a while may
+/// keep it.
 pub(in super::super) struct Nodes<C> {
     pub(super) version: usize,
-    pub(super) by_address: ByAddress<C>,
+    by_address: ByAddress<C>,
+    /// Where there are few, it costs less to look at each than to hash an address.
+    few: Vec<(Weak<Candidate>, Arc<Ways<C>>)>,
 }
 
-type ByAddress<C> = HashMap<Arc<str>, Ways<C>, RandomState>;
+type ByAddress<C> = HashMap<Arc<str>, Arc<Ways<C>>, RandomState>;
+
+/// How many nodes are few.
+const FEW: usize = 8;
+
+impl<C> Nodes<C> {
+    /// What follows this: `nodes`, as they are now.
+    pub(super) fn anew<K>(&self, nodes: &Owned<K>) -> Self
+    where
+        K: Connect<Connection = C>,
+    {
+        let ways = nodes
+            .iter()
+            .map(|(address, node)| (Arc::clone(address), node.ways()));
+        self.next(ways.collect(), nodes)
+    }
+
+    /// The same if nothing has changed but the node at `address`.
+    pub(super) fn with<K>(&self, address: &str, nodes: &Owned<K>) -> Self
+    where
+        K: Connect<Connection = C>,
+    {
+        let mut by_address = self.by_address.clone();
+        let changed = nodes.get_key_value(address);
+        by_address.extend(changed.map(|(address, node)| (Arc::clone(address), node.ways())));
+        self.next(by_address, nodes)
+    }
+
+    fn next<K>(&self, by_address: ByAddress<C>, nodes: &Owned<K>) -> Self
+    where
+        K: Connect<Connection = C>,
+    {
+        let few = nodes.iter().take_while(|_| nodes.len() <= FEW);
+        let few = few.filter_map(|(address, node)| {
+            let ways = by_address.get(address)?;
+            Some((Arc::downgrade(&node.candidate), Arc::clone(ways)))
+        });
+        Self {
+            version: self.version.wrapping_add(1),
+            few: few.collect(),
+            by_address,
+        }
+    }
+
+    /// The ways to `node`, if it is known.
+    pub(in super::super) fn ways_to(&self, node: &Arc<Candidate>) -> Option<&Ways<C>> {
+        let is_it = |known: &Weak<Candidate>| ptr::eq(known.as_ptr(), Arc::as_ptr(node));
+        let ways = match self.few.iter().find(|(known, _)| is_it(known)) {
+            Some((_, ways)) => ways,
+            // One of many, or one that has been announced anew.
+            None => self.by_address.get(node.address.as_str())?,
+        };
+        Some(ways)
+    }
+}
 
 impl<C> Default for Nodes<C> {
     fn default() -> Self {
         Self {
             version: 0,
             by_address: HashMap::default(),
+            few: Vec::new(),
         }
     }
 }

@@ -20,7 +20,12 @@ use tokio::sync::{Notify, futures::OwnedNotified};
 use tonic::Code;
 use tower_micro_call::{Body, BoxError, Disposition, Error, Kind};
 
-use super::{exchange::Exchange, failure::GivenUp, origin::Origin};
+use super::{
+    exchange::Exchange,
+    failure::GivenUp,
+    origin::Origin,
+    room::{Opened, Room},
+};
 
 /// A connection whose SETTINGS have come.
 pub(super) struct Link {
@@ -30,9 +35,10 @@ pub(super) struct Link {
 }
 
 /// What the connection's task and the calls on it tell each other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct LinkState {
     closed: AtomicBool,
+    room: Opened,
     given_up: OnceLock<String>,
     streams: AtomicUsize,
     /// Calls that wait for a stream.
@@ -52,11 +58,18 @@ pub(super) enum Start {
 }
 
 impl Link {
-    pub(super) fn new(requests: SendRequest<Bytes>, max_streams: usize) -> Self {
+    pub(super) fn new(requests: SendRequest<Bytes>, max_streams: usize, room: &Arc<Room>) -> Self {
         Self {
             requests: Mutex::new(requests),
             max_streams,
-            state: Arc::default(),
+            state: Arc::new(LinkState {
+                closed: AtomicBool::new(false),
+                room: room.open(max_streams),
+                given_up: OnceLock::new(),
+                streams: AtomicUsize::new(0),
+                waiting: AtomicUsize::new(0),
+                freed: Arc::default(),
+            }),
         }
     }
 
@@ -64,10 +77,9 @@ impl Link {
         Arc::clone(&self.state)
     }
 
-    /// How many streams the peer allows, or `None` if no more can be opened.
-    pub(super) fn room(&self) -> Option<usize> {
-        let closed = self.state.closed.load(Relaxed);
-        (!closed).then_some(self.max_streams)
+    /// Whether more streams can be opened.
+    pub(super) fn is_open(&self) -> bool {
+        !self.state.closed.load(Relaxed)
     }
 
     /// Sends `request`, or hands it back.
@@ -177,6 +189,7 @@ impl LinkState {
     /// No stream is opened any more.
     pub(super) fn close(&self) {
         self.closed.store(true, SeqCst);
+        self.room.close();
         self.freed.notify_waiters();
     }
 

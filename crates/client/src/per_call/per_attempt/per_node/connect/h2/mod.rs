@@ -54,6 +54,7 @@ mod link;
 mod open;
 mod origin;
 mod pump;
+mod room;
 mod slot;
 #[cfg(feature = "tls")]
 mod tls;

@@ -23,6 +23,7 @@ use super::{
     failure::{Failure, Stage},
     keepalive::Pinger,
     link::Link,
+    room::Room,
 };
 
 /// What a node may send as headers, in bytes; hyper's.
@@ -38,6 +39,7 @@ pub(super) async fn open(
     node: &Node,
     budget: Duration,
     doublings: &Arc<AtomicU32>,
+    room: &Arc<Room>,
 ) -> Result<Arc<Link>, Failure> {
     let mut stage = Stage::Dialling;
     let opening = handshake(connect, node, &mut stage);
@@ -45,7 +47,11 @@ pub(super) async fn open(
         return Err(Failure::TooLate(budget, stage));
     };
     let (requests, mut wire) = opened?;
-    let link = Arc::new(Link::new(requests, wire.max_concurrent_send_streams()));
+    let link = Arc::new(Link::new(
+        requests,
+        wire.max_concurrent_send_streams(),
+        room,
+    ));
     let pinger = connect.keepalive.zip(wire.ping_pong());
     let pinger =
         pinger.map(|(settings, pings)| Pinger::new(settings, pings, doublings.load(Relaxed)));

@@ -22,6 +22,7 @@ use super::{
     link::Link,
     open::open,
     origin::Origin,
+    room::Room,
 };
 
 /// A dial that several calls wait for. It ends when none of them does any more.
@@ -34,6 +35,8 @@ pub(super) struct Slot {
     origin: Origin,
     timeout: Duration,
     link: ArcSwapOption<Link>,
+    /// What that allows.
+    room: Arc<Room>,
     dials: Mutex<Dials>,
     /// How often the peer has said that it is pinged too often.
     doublings: Arc<AtomicU32>,
@@ -55,6 +58,7 @@ impl Slot {
             origin,
             timeout,
             link: ArcSwapOption::empty(),
+            room: Arc::default(),
             dials: Mutex::default(),
             doublings: Arc::default(),
         }
@@ -67,12 +71,12 @@ impl Slot {
     /// The connection, if it takes requests as far as is known.
     pub(super) fn link(&self) -> Option<OpenLink> {
         let link = self.link.load();
-        let is_open = link.as_ref().is_some_and(|link| link.room().is_some());
+        let is_open = link.as_ref().is_some_and(|link| link.is_open());
         is_open.then_some(OpenLink(link))
     }
 
     pub(super) fn state(&self) -> State {
-        if let Some(streams) = self.link.load().as_ref().and_then(|link| link.room()) {
+        if let Some(streams) = self.room.streams() {
             return State::Open { streams };
         }
         let dials = self.dials();
@@ -118,7 +122,14 @@ impl Slot {
             slot: &self,
             at: Some(Instant::now()),
         };
-        let end = open(&self.connect, &self.node, self.timeout, &self.doublings).await;
+        let opening = open(
+            &self.connect,
+            &self.node,
+            self.timeout,
+            &self.doublings,
+            &self.room,
+        );
+        let end = opening.await;
         begun.at = None;
         match end {
             Ok(link) => {
