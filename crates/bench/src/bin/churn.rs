@@ -18,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tower_micro::{
@@ -46,7 +47,8 @@ What choosing costs, and what a change costs, while nodes come and go a hundred 
 
 One thread chooses without a pause (select, next, in-flight guard; the two readings of the clock are in the figure);
 another follows the registry; `alone` is a change among many, while nobody chooses. `stall` is the longest of all choices, `quiet` the longest of as many without changes:
-what the machine does to a thread is in both. Memory is what the process grew by, registry and selector.
+what the machine does to a thread is in both. `own` is the longest by the clock of the thread, which stands still while another one has the processor, and
+`waits` how often the thread gave its processor up by itself: a choice that waits for a lock would. Memory is what the process grew by, registry and selector.
 Figures go to churn.json in the folder that TOWER_MICRO_BENCH_OUT names, else in this one.
 ";
 
@@ -116,10 +118,19 @@ impl Times {
     }
 }
 
+/// What choosing took, for as long as something else went on.
+struct Choices {
+    times: Times,
+    /// The longest, by the clock of the thread.
+    own: u64,
+    /// How often the thread waited.
+    waits: Option<u64>,
+}
+
 struct Row {
     nodes: usize,
-    picks: Times,
-    quiet: Times,
+    picks: Choices,
+    quiet: Choices,
     updates: Times,
     /// One after the other, while nobody chooses.
     changes_alone: Times,
@@ -129,7 +140,7 @@ struct Row {
 impl Row {
     fn title() -> String {
         format!(
-            "{:>6}  {:>11}  {:>11}  {:>14}  {:>14}  {:>12}  {:>9}  {:>9}  {:>12}\n",
+            "{:>6}  {:>11}  {:>11}  {:>14}  {:>14}  {:>12}  {:>9}  {:>9}  {:>7}  {:>5}  {:>12}\n",
             "nodes",
             "pick p50 ns",
             "pick p99 ns",
@@ -138,6 +149,8 @@ impl Row {
             "alone p50 µs",
             "stall µs",
             "quiet µs",
+            "own µs",
+            "waits",
             "bytes a node"
         )
     }
@@ -145,33 +158,40 @@ impl Row {
     fn line(&self) -> String {
         let micros = |nanos: u64| nanos as f64 / 1e3;
         format!(
-            "{:>6}  {:>11}  {:>11}  {:>14.1}  {:>14.1}  {:>12.1}  {:>9.0}  {:>9.0}  {:>12}\n",
+            "{:>6}  {:>11}  {:>11}  {:>14.1}  {:>14.1}  {:>12.1}  {:>9.0}  {:>9.0}  {:>7.0}  {:>5}  {:>12}\n",
             self.nodes,
-            self.picks.at(0.5),
-            self.picks.at(0.99),
+            self.picks.times.at(0.5),
+            self.picks.times.at(0.99),
             micros(self.updates.at(0.5)),
             micros(self.updates.at(0.99)),
             micros(self.changes_alone.at(0.5)),
-            micros(self.picks.longest),
-            micros(self.quiet.longest),
-            self.bytes
-                .map_or_else(|| "-".into(), |bytes| bytes.to_string()),
+            micros(self.picks.times.longest),
+            micros(self.quiet.times.longest),
+            micros(self.picks.own),
+            or_dash(self.picks.waits),
+            or_dash(self.bytes),
         )
     }
 
     fn json(&self) -> Value {
         json!({
             "nodes": self.nodes,
-            "pick_p50_ns": self.picks.at(0.5),
-            "pick_p99_ns": self.picks.at(0.99),
+            "pick_p50_ns": self.picks.times.at(0.5),
+            "pick_p99_ns": self.picks.times.at(0.99),
             "update_p50_ns": self.updates.at(0.5),
             "update_p99_ns": self.updates.at(0.99),
             "change_alone_p50_ns": self.changes_alone.at(0.5),
-            "longest_stall_ns": self.picks.longest,
-            "longest_quiet_ns": self.quiet.longest,
+            "longest_stall_ns": self.picks.times.longest,
+            "longest_quiet_ns": self.quiet.times.longest,
+            "longest_own_ns": self.picks.own,
+            "waits": self.picks.waits,
             "bytes_per_node": self.bytes,
         })
     }
+}
+
+fn or_dash(figure: Option<u64>) -> String {
+    figure.map_or_else(|| "-".into(), |figure| figure.to_string())
 }
 
 fn measure(nodes: usize, changes: usize) -> Row {
@@ -283,22 +303,32 @@ impl World {
     }
 
     /// Does `work` while another thread chooses, and says how long each choice took.
-    fn choosing<T>(&self, work: impl FnOnce() -> T) -> (T, Times) {
+    fn choosing<T>(&self, work: impl FnOnce() -> T) -> (T, Choices) {
         let over = AtomicBool::new(false);
         thread::scope(|threads| {
-            let times = threads.spawn(|| {
-                let mut times = Times::new();
-                while !over.load(Relaxed) {
-                    let began = Instant::now();
-                    self.pick();
-                    times.add(began.elapsed());
-                }
-                times
-            });
+            let choices = threads.spawn(|| self.choices_until(&over));
             let done = work();
             over.store(true, Relaxed);
-            (done, times.join().expect("choosing does not fail"))
+            (done, choices.join().expect("choosing does not fail"))
         })
+    }
+
+    fn choices_until(&self, over: &AtomicBool) -> Choices {
+        let (mut times, mut own) = (Times::new(), 0);
+        let waits = waits();
+        while !over.load(Relaxed) {
+            let mine = own_clock();
+            let began = Instant::now();
+            self.pick();
+            times.add(began.elapsed());
+            own = own.max(own_clock() - mine);
+        }
+        let waits = self::waits().zip(waits);
+        Choices {
+            times,
+            own,
+            waits: waits.map(|(after, before)| after - before),
+        }
     }
 }
 
@@ -314,10 +344,24 @@ fn node(number: usize) -> Node {
 
 /// How much memory the process has, where that can be read.
 fn resident() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    let kibibytes = told_by("/proc/self/status", "VmRSS:")?;
     Some(kibibytes * 1024)
+}
+
+/// How often this thread has given its processor up, where that can be read.
+fn waits() -> Option<u64> {
+    told_by("/proc/thread-self/status", "voluntary_ctxt_switches:")
+}
+
+fn told_by(file: &str, name: &str) -> Option<u64> {
+    let status = fs::read_to_string(file).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// Nanoseconds that this thread has had a processor.
+fn own_clock() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let (seconds, nanoseconds) = (time.tv_sec as u64, time.tv_nsec as u64);
+    seconds * 1_000_000_000 + nanoseconds
 }
