@@ -106,7 +106,7 @@ where
         let mut open = Open::new(self.observer.begin(&mut request));
         // The request is large: it goes through a closure only where somebody looks on.
         let answer = if open.is_watched() {
-            open.within(|| self.inner.call(request))
+            open.start(request, |request| self.inner.call(request))
         } else {
             self.inner.call(request)
         };

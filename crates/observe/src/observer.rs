@@ -16,7 +16,12 @@ pub trait Observer {
 
 /// Looks on while one request is under way. [`ended`](Self::ended) is called exactly once, whatever happens.
 pub trait Watch: Send + 'static {
-    /// Around each poll, and around the call that starts the request.
+    /// Around the call that starts the request: hands it on, as it is unless there is more to write on it.
+    fn start<B, T>(&mut self, request: Request<B>, run: impl FnOnce(Request<B>) -> T) -> T {
+        self.within(|| run(request))
+    }
+
+    /// Around each poll, and, unless [`start`](Self::start) says otherwise, around the call that starts the request.
     fn within<T>(&mut self, run: impl FnOnce() -> T) -> T {
         run()
     }
