@@ -9,6 +9,7 @@ pub mod mock;
 pub mod request;
 
 // how
+pub mod apart;
 pub mod calls;
 pub mod cost;
 pub mod measure;
