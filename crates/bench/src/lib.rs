@@ -23,6 +23,9 @@ pub mod report;
 pub mod arguments;
 pub mod chart;
 
+#[cfg(feature = "collector")]
+pub mod collector;
+
 // over the wire
 #[cfg(feature = "wire")]
 pub mod echo;
