@@ -33,7 +33,7 @@ use tower_micro_testkit::{
     proto::greeter::{HelloReply, HelloRequest, greeter_client::GreeterClient},
 };
 
-pub(crate) use traced::{FILE, Traceable, builder, is_traced, start};
+pub(crate) use traced::{CANARY, FILE, Traceable, builder, is_traced, leak, start};
 pub(crate) use wire::Wire;
 
 /// A client with the connections that are under test.

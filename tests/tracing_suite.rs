@@ -1,11 +1,12 @@
-//! Every span of the whole suite against the table, and every trace as a tree.
+//! Every span of the whole suite against the table, and every trace as a tree; and what every call carried is told by none of them, by no
+//! log and by no error.
 //!
 //! Two runs, which `cargo xtask test` makes: one of the suite that writes its spans into a file, and one of the test below that reads it.
 
 use std::{collections::BTreeMap, env, fs, panic::catch_unwind};
 
 use crate::{
-    support::{FILE, words_of},
+    support::{CANARY, FILE, leak, words_of},
     tracing_support::Seen,
     tracing_table::tree,
 };
@@ -31,6 +32,8 @@ fn faults(seen: Vec<Seen>) -> Vec<String> {
 fn every_span_of_the_suite_is_as_the_table_says_and_every_trace_is_a_tree() {
     let file = env::var_os(FILE).expect("the variable names the file of spans");
     let text = fs::read_to_string(file).unwrap();
+    let leaks = text.lines().filter(|line| line.contains(CANARY));
+    assert_eq!(leaks.collect::<Vec<_>>(), [""; 0]);
     let seen: Vec<_> = text.lines().map(Seen::from_line).collect();
     let calls = seen.iter().filter(|span| span.is_call()).count();
     assert!(calls > CALLS, "{calls} calls were traced");
@@ -61,6 +64,16 @@ fn call() -> Seen {
         description: String::new(),
         nanos: (1, 2),
     }
+}
+
+#[test]
+fn a_text_that_tells_the_canary_is_a_line_and_no_other_is() {
+    assert!(
+        leak(&format!("metadata={CANARY}\n"))
+            .unwrap()
+            .contains(CANARY)
+    );
+    assert_eq!(leak("metadata=[hidden]"), None);
 }
 
 #[test]
