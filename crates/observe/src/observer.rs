@@ -10,6 +10,11 @@ pub trait Observer {
     /// What is kept of one request until it has ended.
     type Watch: Watch;
 
+    /// Whether nobody looks at any request now. It is asked first: a request that is not even shown is passed by for less.
+    fn is_idle(&self) -> bool {
+        false
+    }
+
     /// A request begins. `None` if nobody wants to know how it goes on; then nothing more is done for it.
     fn begin<B>(&self, request: &mut Request<B>) -> Option<Self::Watch>;
 }

@@ -105,28 +105,31 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        match self.observer.begin(&mut request) {
-            Some(watch) => self.watched(request, watch),
-            None => ResponseFuture {
-                answer: Some(self.inner.call(request)),
-                open: None,
-            },
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if !self.observer.is_idle() {
+            return self.shown(request);
+        }
+        ResponseFuture {
+            answer: Some(self.inner.call(request)),
+            open: None,
         }
     }
 }
 
 impl<S, O: Observer> Observe<S, O> {
-    /// Apart, so that a request that nobody looks at is moved as little as if we were not there.
+    /// Apart, so that a request that nobody looks at is moved as little as if we were not there: what is shown to an observer has a
+    /// place in memory, and is copied to wherever it goes on from there.
     #[inline(never)]
-    fn watched<B>(
-        &mut self,
-        request: Request<B>,
-        watch: O::Watch,
-    ) -> ResponseFuture<S::Future, O::Watch>
+    fn shown<B>(&mut self, mut request: Request<B>) -> ResponseFuture<S::Future, O::Watch>
     where
         S: Service<Request<B>>,
     {
+        let Some(watch) = self.observer.begin(&mut request) else {
+            return ResponseFuture {
+                answer: Some(self.inner.call(request)),
+                open: None,
+            };
+        };
         let mut open = Box::new(Open::new(Some(watch)));
         let answer = open.start(request, |request| self.inner.call(request));
         ResponseFuture {
@@ -161,8 +164,11 @@ where
         let inside = this.answer.as_mut().as_pin_mut();
         let inside = inside.expect("polled after it was ready");
         let Some(open) = this.open else {
-            let answer = ready!(inside.poll(cx));
-            return Poll::Ready(answer.map(AnswerBody::adopt).map_err(Into::into));
+            return match inside.poll(cx) {
+                Poll::Ready(Ok(response)) => Poll::Ready(Ok(AnswerBody::adopt(response))),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
+                Poll::Pending => Poll::Pending,
+            };
         };
         let answer = ready!(open.within(|| inside.poll(cx)));
         Poll::Ready(match answer {

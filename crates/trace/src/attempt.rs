@@ -42,8 +42,7 @@ use crate::{
     Names, Propagation, attributes,
     ending::{Last, host_and_port},
     names::Role,
-    propagation::is_worth_sending,
-    settings::{Settings, is_off},
+    settings::{Settings, is_idle},
     traced::Traced,
 };
 
@@ -152,10 +151,11 @@ impl EachAttempt {
 impl Observer for EachAttempt {
     type Watch = Attempt;
 
+    fn is_idle(&self) -> bool {
+        is_idle()
+    }
+
     fn begin<B>(&self, request: &mut Request<B>) -> Option<Attempt> {
-        if is_off() && !Context::map_current(is_worth_sending) {
-            return None;
-        }
         let notes = Notes::of(request.extensions());
         let number = notes.map_or(0, |notes| notes.attempt().number);
         let facts = || Facts {

@@ -39,7 +39,7 @@ use crate::{
     ending::Last,
     names::Role,
     propagation::is_worth_sending,
-    settings::{Settings, is_off},
+    settings::{Settings, is_idle},
     traced::Traced,
 };
 
@@ -128,12 +128,14 @@ impl Calls {
 impl Observer for Calls {
     type Watch = Call;
 
+    fn is_idle(&self) -> bool {
+        is_idle()
+    }
+
     fn begin<B>(&self, request: &mut Request<B>) -> Option<Call> {
-        if !is_off() {
-            let span = self.span(request);
-            if !span.is_disabled() {
-                return Some(Call::new(span, self.settings.propagation.clone()));
-            }
+        let span = self.span(request);
+        if !span.is_disabled() {
+            return Some(Call::new(span, self.settings.propagation.clone()));
         }
         if !Context::map_current(is_worth_sending) {
             return None;
