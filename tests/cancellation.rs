@@ -34,7 +34,7 @@ use tower_micro_testkit::{
 
 use crate::support::{
     Bare, Recording, failing, greeter, greeting_until, hello, node_of, number_of, plain, scripted,
-    soon, wired,
+    soon, start, wired,
 };
 
 /// Everything takes this long: selection, backoff, an attempt, the end of the answer.
@@ -270,7 +270,7 @@ impl greeter_server::Greeter for Endless {
 async fn endless() -> (Endless, TestServer, Client) {
     let handler = Endless::default();
     let service = GreeterServer::new(handler.clone());
-    let server = TestServer::start("n0", service).await.unwrap();
+    let server = start("n0", service).await.unwrap();
     let registry = Static::addresses("greeter", [server.address().to_string()]).unwrap();
     let client = wired().registry(registry);
     (handler, server, client.build().unwrap())

@@ -20,7 +20,7 @@ use tower_micro_testkit::{
 };
 
 use crate::support::{
-    Fleet, Recording, call, failing, greeter, greeting, hello, scripted, soon, wired,
+    Fleet, Recording, builder, call, failing, greeter, greeting, hello, scripted, soon, wired,
 };
 
 const METHOD: &str = "greeter.Greeter/SayHello";
@@ -195,7 +195,7 @@ async fn a_pool_grows_when_it_may() {
         max_streams: 1,
         ..PoolOptions::default()
     };
-    let client = Client::builder()
+    let client = builder()
         .registry(Static::addresses("greeter", ["10.0.0.1:1"]).unwrap())
         .connect(connect)
         .pool(one_each)

@@ -21,7 +21,7 @@ use tower_micro::{
 };
 use tower_micro_testkit::{Scripted, proto::greeter::HelloReply};
 
-use crate::support::{Answer, failing, greeter, greeting_until, hello, number_of};
+use crate::support::{Answer, builder, failing, greeter, greeting_until, hello, number_of};
 
 const CASES: u64 = 100_000;
 /// So many calls at any time.
@@ -247,7 +247,7 @@ fn client(preset: Preset, scene: &Arc<Scene>) -> Client {
     let known = Arc::clone(scene);
     let nodes = Scripted::new(move |request| node(request, Arc::clone(&known)));
     let selector = Patient(Arc::clone(scene));
-    let client = Client::builder().preset(preset).selector(selector);
+    let client = builder().preset(preset).selector(selector);
     client.connect(nodes).build().unwrap()
 }
 

@@ -15,11 +15,9 @@ use tower_micro::{
     RequestExt, ResponseBody, RetryContext, RetryLayer, SelectLayer, Selector, ServiceName,
     from_fn,
 };
-use tower_micro_testkit::{
-    Answer, Greeter, TestServer, proto::greeter::greeter_client::GreeterClient,
-};
+use tower_micro_testkit::{Answer, Greeter, proto::greeter::greeter_client::GreeterClient};
 
-use crate::support::{Diary, Fleet, Nobody, Recording, hello, plain, soon};
+use crate::support::{Diary, Fleet, Nobody, Recording, hello, plain, soon, start};
 
 const SHORT: Duration = Duration::from_millis(50);
 
@@ -196,7 +194,7 @@ async fn metadata_of_the_options_and_the_time_that_is_left_are_sent() {
         request
     });
     let service = watched.named_layer(Greeter::new("n0").service());
-    let server = TestServer::start("n0", service).await.unwrap();
+    let server = start("n0", service).await.unwrap();
     let mut metadata = Metadata::new();
     metadata.insert("x-tenant", "blue").unwrap();
     let channel = ServiceBuilder::new()

@@ -18,7 +18,7 @@ use tower_micro::{
 use tower_micro_testkit::{Answer as Does, Scripted};
 
 use crate::support::{
-    Bare, Fleet, Recording, call, failing, greeting, greeting_until, node_of, scripted,
+    Bare, Fleet, Recording, builder, call, failing, greeting, greeting_until, node_of, scripted,
 };
 
 fn idempotent() -> CallOptions {
@@ -26,7 +26,7 @@ fn idempotent() -> CallOptions {
 }
 
 fn client(fleet: &Fleet, options: CallOptions) -> Client {
-    let client = Client::builder().registry(fleet.registry());
+    let client = builder().registry(fleet.registry());
     client.options(options).build().unwrap()
 }
 
@@ -49,7 +49,7 @@ async fn calls_that_are_not_repeated_succeed_once_the_node_is_out() {
     let fleet = Fleet::of(2).await;
     fleet.greeters[0].answer(Does::Fail(Status::unavailable("busy")));
     let hold = Outlier::default().ejected_for(Duration::from_secs(600));
-    let client = Client::builder().registry(fleet.registry());
+    let client = builder().registry(fleet.registry());
     let client = client.health(hold).build().unwrap();
     let mut failed = 0;
     while fleet.greeters[0].calls() < 5 {
@@ -65,7 +65,7 @@ async fn calls_that_are_not_repeated_succeed_once_the_node_is_out() {
 async fn without_health_a_node_that_fails_is_chosen_as_often_as_before() {
     let fleet = Fleet::of(2).await;
     fleet.greeters[0].answer(Does::Fail(Status::unavailable("busy")));
-    let client = Client::builder().registry(fleet.registry());
+    let client = builder().registry(fleet.registry());
     let client = client.health(Health::None).build().unwrap();
     for _ in 0..300 {
         let _ = call(&client).await;
@@ -101,7 +101,7 @@ async fn a_node_that_hangs_is_left_alone_after_a_few_attempts() {
     let fleet = Fleet::of(3).await;
     fleet.greeters[0].answer(Does::Never);
     let hold = Outlier::default().ejected_for(Duration::from_secs(600));
-    let client = Client::builder().registry(fleet.registry()).health(hold);
+    let client = builder().registry(fleet.registry()).health(hold);
     let options = idempotent().attempt_timeout(Duration::from_millis(300));
     let client = client.options(options).build().unwrap();
     for _ in 0..500 {
@@ -198,9 +198,7 @@ fn of_three(connect: Scripted) -> Bare {
     let node = |id: &str| Node::new(id, format!("{id}:1"));
     let service = ["a", "b", "c"].map(node).into_iter();
     let service = service.fold(Service::new("greeter", "1"), Service::with_node);
-    Client::builder()
-        .registry(Static::new([service]))
-        .connect(connect)
+    builder().registry(Static::new([service])).connect(connect)
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use tower_micro::{CallOptions, Client, Hedge};
 use tower_micro_testkit::Answer as Does;
 
 use crate::support::{
-    Fleet, Recording, call, greeter, greeting, hello, node_of, number_of, scripted,
+    Fleet, Recording, builder, call, greeter, greeting, hello, node_of, number_of, scripted,
 };
 
 const STEP: Duration = Duration::from_millis(10);
@@ -22,7 +22,7 @@ fn hedged(delay: Duration) -> CallOptions {
 async fn a_node_that_does_not_answer_holds_no_call_up() {
     let fleet = Fleet::of(3).await;
     fleet.greeters[0].answer(Does::Never);
-    let client = Client::builder().registry(fleet.registry());
+    let client = builder().registry(fleet.registry());
     let client = client.options(hedged(STEP)).build().unwrap();
     while fleet.greeters[0].calls() < 3 {
         assert_ne!(call(&client).await.unwrap().node, "n0");

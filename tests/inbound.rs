@@ -22,7 +22,7 @@ use tower_micro_testkit::{
     },
 };
 
-use crate::support::{greeter, hello, plain, soon, wired};
+use crate::support::{greeter, hello, plain, soon, start, wired};
 
 type Reply = Result<Response<HelloReply>, Status>;
 
@@ -65,12 +65,12 @@ impl Two {
         });
         let behind = Greeter::new("behind");
         let service = watched.named_layer(behind.service());
-        let server = TestServer::start("behind", service).await.unwrap();
+        let server = start("behind", service).await.unwrap();
         let registry = Static::addresses("greeter", [server.address().to_string()]).unwrap();
         let client = wired().registry(registry).preset(preset);
         let client = client.build().unwrap();
         let handler = GreeterServer::new(Frontend { client, asks });
-        let front = TestServer::start("front", handlers().named_layer(handler));
+        let front = start("front", handlers().named_layer(handler));
         Self {
             front: front.await.unwrap(),
             behind,
@@ -253,7 +253,7 @@ async fn a_handler_wrapper_sees_what_the_handler_was_called_with() {
         }
     }
     let service = wrapped.named_layer(GreeterServer::new(Mirror));
-    let server = TestServer::start("n0", service).await.unwrap();
+    let server = start("n0", service).await.unwrap();
     let mut request = hello();
     request
         .metadata_mut()

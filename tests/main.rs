@@ -38,6 +38,7 @@ mod tracing_interop;
 mod tracing_secrets;
 mod tracing_shape;
 mod tracing_streams;
+mod tracing_suite;
 mod tracing_support;
 mod tracing_table;
 mod transport;

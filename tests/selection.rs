@@ -19,13 +19,14 @@ use tower_micro::{
 use tower_micro_testkit::Scripted;
 
 use crate::support::{
-    Bare, Recording, call, failing, greeter, greeting, hello, node_of, number_of, scripted, soon,
+    Bare, Recording, builder, call, failing, greeter, greeting, hello, node_of, number_of,
+    scripted, soon,
 };
 
 /// Nodes that say who they are.
 fn nodes_of(registry: impl Registry) -> Bare {
     let connect = Scripted::new(|request| async move { Ok(greeting(node_of(&request))) });
-    Client::builder().registry(registry).connect(connect)
+    builder().registry(registry).connect(connect)
 }
 
 fn node(id: &str) -> Node {
@@ -144,9 +145,7 @@ async fn addresses_of_a_request_take_the_registrys_place() {
         let notes = Notes::of(request.extensions()).unwrap();
         Ok(greeting(notes.node().unwrap().address.clone()))
     });
-    let addressed = Client::builder()
-        .registry(Static::default())
-        .connect(connect);
+    let addressed = builder().registry(Static::default()).connect(connect);
     let options = CallOptions::new().address(["10.0.0.9:1"]);
     let addressed = addressed.build().unwrap();
     assert_eq!(ask(&addressed, options).await.unwrap(), "10.0.0.9:1");
@@ -199,7 +198,7 @@ async fn a_retry_goes_to_a_node_that_was_not_tried() {
     });
     let options = CallOptions::new().idempotent(true).retries(3);
     let at_once = |_: RetryContext<'_>| Ok(Duration::ZERO);
-    let client = Client::builder()
+    let client = builder()
         .registry(Static::new([on(ids)]))
         .connect(connect)
         .options(options.backoff(at_once));
@@ -218,9 +217,7 @@ async fn a_retry_that_has_another_node_does_not_wait_and_one_that_has_none_does(
                 _ => Ok(greeting("n")),
             }
         });
-        let client = Client::builder()
-            .registry(Static::new([ids]))
-            .connect(connect);
+        let client = builder().registry(Static::new([ids])).connect(connect);
         let client = client.options(CallOptions::new().idempotent(true));
         let began = Instant::now();
         call(&client.build().unwrap()).await.unwrap();

@@ -1,5 +1,6 @@
 //! What several subjects share: a diary, nodes that are scripts, servers with a registry that knows them.
 
+mod traced;
 mod wire;
 
 use std::{
@@ -32,11 +33,12 @@ use tower_micro_testkit::{
     proto::greeter::{HelloReply, HelloRequest, greeter_client::GreeterClient},
 };
 
+pub(crate) use traced::{CANARY, FILE, Traceable, builder, is_traced, leak, start};
 pub(crate) use wire::Wire;
 
 /// A client with the connections that are under test.
-pub(crate) fn wired() -> ClientBuilder<Identity, Identity, Wire> {
-    Client::builder().connect(Wire::new())
+pub(crate) fn wired() -> Traceable<Wire> {
+    builder().connect(Wire::new())
 }
 
 /// What a node answers an attempt with.
@@ -225,10 +227,23 @@ pub(crate) fn failing(status: Status) -> Response<ResponseBody> {
 }
 
 /// A client without wrappers and without a wire.
-pub(crate) type Bare = ClientBuilder<Identity, Identity, Scripted>;
+pub(crate) type Bare = Traceable<Scripted>;
 
 /// A client whose nodes are `recording`'s and answer by `script`.
 pub(crate) fn scripted<F, Fut>(recording: &Recording, script: F) -> Bare
+where
+    F: Fn(Request<Body>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Answer> + Send + 'static,
+{
+    let connect = Scripted::new(script);
+    builder().selector(recording.clone()).connect(connect)
+}
+
+/// A client that is never traced.
+pub(crate) type Untraced = ClientBuilder<Identity, Identity, Scripted>;
+
+/// The same, never traced: for wrappers whose errors are boxes, which what may be traced or not cannot go around.
+pub(crate) fn untraced<F, Fut>(recording: &Recording, script: F) -> Untraced
 where
     F: Fn(Request<Body>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Answer> + Send + 'static,
@@ -265,7 +280,7 @@ impl Fleet {
         for number in 0..count {
             let id = format!("n{number}");
             let greeter = Greeter::new(&id);
-            servers.push(TestServer::start(id, greeter.service()).await.unwrap());
+            servers.push(start(id, greeter.service()).await.unwrap());
             greeters.push(greeter);
         }
         Self { servers, greeters }

@@ -6,11 +6,11 @@ use tower_micro::{
     connect::{H2, Tls, h2::InvalidTls},
 };
 use tower_micro_testkit::{
-    Greeter, TestServer,
+    Greeter,
     tls::{Secured, Signer, TlsServer},
 };
 
-use crate::support::call;
+use crate::support::{builder, call, start};
 
 const NAME: &str = "greeter.internal";
 
@@ -25,7 +25,7 @@ fn trusting(signer: &Signer) -> Tls {
 
 fn client(address: impl ToString, connect: H2) -> Client {
     let registry = Static::addresses("greeter", [address.to_string()]).unwrap();
-    let client = Client::builder().registry(registry).connect(connect);
+    let client = builder().registry(registry).connect(connect);
     let once = CallOptions::new().retries(0);
     client.options(once).build().unwrap()
 }
@@ -98,9 +98,7 @@ async fn nor_one_that_does_not_agree_to_http2() {
 
 #[tokio::test]
 async fn a_node_without_tls_is_told_from_one_with() {
-    let server = TestServer::start("n0", Greeter::new("n0").service())
-        .await
-        .unwrap();
+    let server = start("n0", Greeter::new("n0").service()).await.unwrap();
     let secure = client(server.address(), H2::new().tls(trusting(&Signer::new())));
     let told = refusal(&secure).await;
     assert!(told.contains("TLS failed"), "{told}");

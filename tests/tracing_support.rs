@@ -4,9 +4,13 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex, OnceLock},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
-use opentelemetry::{InstrumentationScope, trace::TracerProvider};
+use opentelemetry::{
+    InstrumentationScope, SpanId,
+    trace::{Status as Ended, TracerProvider},
+};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::{
@@ -16,7 +20,8 @@ use opentelemetry_proto::tonic::{
     common::v1::{KeyValue, any_value::Value},
     trace::v1::{Span as Exported, span::SpanKind, status::StatusCode},
 };
-use opentelemetry_sdk::trace::{BatchSpanProcessor, Sampler, SdkTracerProvider};
+use opentelemetry_sdk::trace::{BatchSpanProcessor, Sampler, SdkTracerProvider, SpanData};
+use serde_json::json;
 use tokio::{net::TcpListener, runtime::Runtime};
 
 use tonic::{
@@ -52,6 +57,16 @@ pub(crate) struct Seen {
     pub(crate) nanos: (u64, u64),
 }
 
+/// Name; trace, id, parent; kind; attributes; events; whether it is an error, the description, begin and end.
+type Line = (
+    String,
+    [String; 3],
+    String,
+    BTreeMap<String, String>,
+    Vec<String>,
+    (bool, String, (u64, u64)),
+);
+
 impl Seen {
     fn of(span: Exported) -> Self {
         let status = span.status.clone().unwrap_or_default();
@@ -72,6 +87,67 @@ impl Seen {
             nanos: (span.start_time_unix_nano, span.end_time_unix_nano),
             name: span.name,
         }
+    }
+
+    /// The same from the SDK, without a wire.
+    pub(crate) fn ended(span: SpanData) -> Self {
+        let is_root = span.parent_span_id == SpanId::INVALID;
+        let nanos = |at: SystemTime| at.duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+        Self {
+            trace: span.span_context.trace_id().to_string(),
+            id: span.span_context.span_id().to_string(),
+            parent: if is_root {
+                String::new()
+            } else {
+                span.parent_span_id.to_string()
+            },
+            kind: kind_of(&span.span_kind),
+            attributes: span.attributes.iter().map(attribute).collect(),
+            events: span
+                .events
+                .iter()
+                .map(|event| event.name.to_string())
+                .collect(),
+            is_error: matches!(span.status, Ended::Error { .. }),
+            description: match &span.status {
+                Ended::Error { description } => description.to_string(),
+                _ => String::new(),
+            },
+            nanos: (nanos(span.start_time), nanos(span.end_time)),
+            name: span.name.into_owned(),
+        }
+    }
+
+    /// As a line of a file.
+    pub(crate) fn to_line(&self) -> String {
+        let kind = self.kind.as_str_name();
+        let ids = [&self.trace, &self.id, &self.parent];
+        let ending = (self.is_error, &self.description, self.nanos);
+        json!([self.name, ids, kind, self.attributes, self.events, ending]).to_string()
+    }
+
+    /// What [`to_line`](Self::to_line) wrote.
+    pub(crate) fn from_line(line: &str) -> Self {
+        let (name, [trace, id, parent], kind, attributes, events, ending): Line =
+            serde_json::from_str(line).unwrap();
+        let (is_error, description, nanos) = ending;
+        Self {
+            name,
+            trace,
+            id,
+            parent,
+            kind: SpanKind::from_str_name(&kind).unwrap(),
+            attributes,
+            events,
+            is_error,
+            description,
+            nanos,
+        }
+    }
+
+    /// Whether it is the span of a call.
+    pub(crate) fn is_call(&self) -> bool {
+        self.kind == SpanKind::Client && self.attributes.contains_key("rpc.method")
     }
 
     pub(crate) fn get(&self, key: &str) -> &str {
@@ -95,6 +171,26 @@ fn pair(pair: &KeyValue) -> (String, String) {
         other => format!("{other:?}"),
     };
     (pair.key.clone(), text)
+}
+
+fn kind_of(kind: &opentelemetry::trace::SpanKind) -> SpanKind {
+    use opentelemetry::trace::SpanKind as Kind;
+    match kind {
+        Kind::Client => SpanKind::Client,
+        Kind::Server => SpanKind::Server,
+        Kind::Producer => SpanKind::Producer,
+        Kind::Consumer => SpanKind::Consumer,
+        Kind::Internal => SpanKind::Internal,
+    }
+}
+
+/// As [`pair`] has it.
+fn attribute(attribute: &opentelemetry::KeyValue) -> (String, String) {
+    let value = match &attribute.value {
+        opentelemetry::Value::I64(number) => format!("int {number}"),
+        other => other.to_string(),
+    };
+    (attribute.key.to_string(), value)
 }
 
 /// Keeps what it is sent.

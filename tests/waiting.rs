@@ -12,9 +12,9 @@ use std::{
 use tokio::time::Instant;
 use tonic::{Code, transport::Server};
 use tower_micro::{CallOptions, Client, Error, Memory, RegisterOptions, Registry, Service, Static};
-use tower_micro_testkit::{Greeter, TestServer, closed_port};
+use tower_micro_testkit::{Greeter, closed_port};
 
-use crate::support::{Recording, call, greeting, node_of, scripted, soon};
+use crate::support::{Recording, builder, call, greeting, node_of, scripted, soon, start};
 
 fn waiting() -> CallOptions {
     CallOptions::new().wait_for_ready(true)
@@ -23,10 +23,7 @@ fn waiting() -> CallOptions {
 #[tokio::test]
 async fn a_call_waits_until_a_node_is_registered() {
     let registry = Memory::new();
-    let client = Client::builder()
-        .registry(registry.clone())
-        .build()
-        .unwrap();
+    let client = builder().registry(registry.clone()).build().unwrap();
     assert_eq!(call(&client).await.unwrap_err().code(), Code::Unavailable);
     client
         .configure(|settings| {
@@ -34,7 +31,7 @@ async fn a_call_waits_until_a_node_is_registered() {
         })
         .unwrap();
     let greeter = Greeter::new("n0");
-    let server = TestServer::start("n0", greeter.service()).await.unwrap();
+    let server = start("n0", greeter.service()).await.unwrap();
     let registered = async {
         let greeters = Service::new("greeter", "latest").with_node(server.node());
         let options = RegisterOptions::default();
@@ -49,7 +46,7 @@ async fn a_call_waits_until_a_node_listens() {
     let address = closed_port().await.unwrap();
     let registry = Static::addresses("greeter", [&address]).unwrap();
     let options = waiting().timeout(Duration::from_secs(15));
-    let client = Client::builder().registry(registry).options(options);
+    let client = builder().registry(registry).options(options);
     let client = client.build().unwrap();
     let served = async {
         let greeter = Greeter::new("n0").service();

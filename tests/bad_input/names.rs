@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tonic::Code;
 use tower_micro::{
-    CallOptions, Client, Error, Filter, Metadata, Node, RetryContext, Service, Static, metadata,
+    CallOptions, Error, Filter, Metadata, Node, RetryContext, Service, Static, metadata,
 };
 use tower_micro_testkit::{
     closed_port,
@@ -12,7 +12,7 @@ use tower_micro_testkit::{
 };
 
 use super::{happy, says, with};
-use crate::support::{Fleet, Recording, call, greeter, hello, soon};
+use crate::support::{Fleet, Recording, builder, call, greeter, hello, soon};
 
 #[tokio::test]
 async fn a_name_that_cannot_be_a_services_is_told_at_once_or_by_every_call() {
@@ -45,7 +45,7 @@ async fn a_node_whose_address_has_no_form_is_left_out() {
     let service = Service::new("greeter", "latest");
     let broken = service.with_node(Node::new("n0", "10.0.0.7"));
     let registry = Static::new([broken.clone()]);
-    let client = Client::builder().registry(registry).build().unwrap();
+    let client = builder().registry(registry).build().unwrap();
     let status = call(&client).await.unwrap_err();
     says(
         &status,
@@ -55,7 +55,7 @@ async fn a_node_whose_address_has_no_form_is_left_out() {
 
     let fleet = Fleet::of(1).await;
     let registry = Static::new([broken.with_node(fleet.servers[0].node())]);
-    let client = Client::builder().registry(registry).build().unwrap();
+    let client = builder().registry(registry).build().unwrap();
     for _ in 0..20 {
         call(&client).await.unwrap();
     }
@@ -63,10 +63,7 @@ async fn a_node_whose_address_has_no_form_is_left_out() {
 
 #[tokio::test]
 async fn an_address_of_a_request_that_has_no_form_is_told_with_what_it_lacks() {
-    let client = Client::builder()
-        .registry(Static::default())
-        .build()
-        .unwrap();
+    let client = builder().registry(Static::default()).build().unwrap();
     let addresses = [
         ("10.0.0.7", "has no port"),
         ("", "is empty"),
@@ -86,10 +83,7 @@ async fn an_address_of_a_request_that_has_no_form_is_told_with_what_it_lacks() {
 #[tokio::test]
 async fn a_service_that_nobody_knows_is_unavailable() {
     let fleet = Fleet::of(1).await;
-    let empty = Client::builder()
-        .registry(Static::default())
-        .build()
-        .unwrap();
+    let empty = builder().registry(Static::default()).build().unwrap();
     let status = call(&empty).await.unwrap_err();
     says(
         &status,
@@ -97,10 +91,7 @@ async fn a_service_that_nobody_knows_is_unavailable() {
         &["the registry knows no service `greeter`"],
     );
 
-    let other = Client::builder()
-        .registry(fleet.registry())
-        .build()
-        .unwrap();
+    let other = builder().registry(fleet.registry()).build().unwrap();
     let mut greeter = GreeterClient::new(other.channel("grocer"));
     let status = soon(greeter.say_hello(hello())).await.unwrap_err();
     says(
@@ -113,10 +104,7 @@ async fn a_service_that_nobody_knows_is_unavailable() {
 #[tokio::test]
 async fn filters_that_leave_nothing_are_told_so() {
     let fleet = Fleet::of(2).await;
-    let client = Client::builder()
-        .registry(fleet.registry())
-        .build()
-        .unwrap();
+    let client = builder().registry(fleet.registry()).build().unwrap();
     let filters = [
         Filter::version("9"),
         Filter::label("zone", "moon"),
@@ -140,10 +128,7 @@ async fn when_all_nodes_are_down_the_last_refusal_is_told_with_its_story() {
         let address = closed_port().await.unwrap();
         service = service.with_node(Node::new(format!("n{number}"), address));
     }
-    let client = Client::builder()
-        .registry(Static::new([service]))
-        .build()
-        .unwrap();
+    let client = builder().registry(Static::new([service])).build().unwrap();
     let status = call(&client).await.unwrap_err();
     let parts = [
         "onnection refused",
@@ -159,7 +144,7 @@ async fn when_all_nodes_are_down_the_last_refusal_is_told_with_its_story() {
 #[tokio::test]
 async fn a_method_that_the_server_does_not_have_is_unimplemented_and_asked_for_once() {
     let fleet = Fleet::of(2).await;
-    let client = Client::builder().registry(fleet.registry());
+    let client = builder().registry(fleet.registry());
     let client = client.options(CallOptions::new().idempotent(true));
     let channel = client.build().unwrap().channel("greeter");
     let mut other = go_micro::greeter_client::GreeterClient::new(channel);

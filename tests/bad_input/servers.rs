@@ -14,7 +14,7 @@ use tower_micro::{CallOptions, Client, Service, Static};
 use tower_micro_testkit::{Answer as Does, Greeter, TestServer};
 
 use super::says;
-use crate::support::{call, wired};
+use crate::support::{call, start, wired};
 
 /// A real server whose answers are tampered with on their way out.
 async fn tampering(tamper: fn(&mut Response<tonic::body::Body>)) -> (Greeter, TestServer, Client) {
@@ -24,7 +24,7 @@ async fn tampering(tamper: fn(&mut Response<tonic::body::Body>)) -> (Greeter, Te
         response
     });
     let service = layer.named_layer(greeter.service());
-    let server = TestServer::start("n0", service).await.unwrap();
+    let server = start("n0", service).await.unwrap();
     let nodes = Service::new("greeter", "latest").with_node(server.node());
     let client = wired().registry(Static::new([nodes]));
     (greeter, server, client.build().unwrap())

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use tonic::Code;
-use tower_micro::{BuildError, CallOptions, Client, Hedge, PoolOptions};
+use tower_micro::{BuildError, CallOptions, Hedge, PoolOptions};
 
 use super::{happy, says, with};
-use crate::support::Recording;
+use crate::support::{Recording, builder};
 
 #[test]
 fn times_of_zero_are_found_when_the_client_is_built() {
@@ -90,7 +90,7 @@ fn a_pool_without_room_a_method_without_a_name_and_no_registry_at_all_are_found_
         let given = method.to_owned();
         assert_eq!(built.unwrap_err(), BuildError::Method { given });
     }
-    let error = Client::builder().build().unwrap_err();
+    let error = builder().build().unwrap_err();
     assert_eq!(error, BuildError::NoRegistry);
     assert!(
         error

@@ -2,7 +2,7 @@
 
 use tokio::task::JoinSet;
 use tonic::Code;
-use tower_micro::{Channel, Client, Static};
+use tower_micro::{Channel, Static};
 use tower_micro_testkit::{
     h2_peer::{
         Peer,
@@ -14,7 +14,7 @@ use tower_micro_testkit::{
     proto::greeter::greeter_client::GreeterClient,
 };
 
-use crate::support::{hello, soon};
+use crate::support::{builder, hello, soon};
 
 const CALLS: usize = 6;
 
@@ -32,7 +32,7 @@ fn peer(streams: usize, taken: usize, end: &Step) -> Peer {
 /// How many of `CALLS` calls at once are lost with their connection. None may be repeated.
 async fn lost(peer: &Peer) -> usize {
     let registry = Static::addresses("greeter", ["10.0.0.1:1"]).unwrap();
-    let client = Client::builder().registry(registry).connect(peer.clone());
+    let client = builder().registry(registry).connect(peer.clone());
     let channel = client.build().unwrap().channel("greeter");
     soon(call(channel.clone())).await.unwrap();
     let mut calls = JoinSet::new();

@@ -29,6 +29,7 @@ use super::{
         Scene, counting,
     },
 };
+use crate::support::builder;
 
 /// Code, kind and disposition.
 type End = (Code, Kind, Disposition);
@@ -145,7 +146,7 @@ pub(super) fn refused(closed: String) -> Row {
         UNREACHABLE,
         UNCONNECTED,
         move |options| {
-            let (client, attempts) = counting(Client::builder(), &closed, options);
+            let (client, attempts) = counting(builder(), &closed, options);
             Scene::without_peer(client.build().unwrap(), attempts)
         },
     )
@@ -318,7 +319,7 @@ fn wrapper(
 ) -> Row {
     row(case, end, sent, move |options| {
         let silent = Scripted::new(|_| std::future::pending());
-        let client = Client::builder().connect(silent);
+        let client = builder().connect(silent);
         let (client, attempts) = counting(client, "10.0.0.1:1", options);
         Scene::without_peer(wrap(client), attempts)
     })

@@ -7,7 +7,6 @@ use std::sync::{
 
 use tokio::task::JoinSet;
 use tonic::Status;
-use tower::layer::util::Identity;
 use tower_micro::{
     CallOptions, Channel, Client, Connect, Context, Next, RequestExt, Static,
     crates::client::{ClientBuilder, wrap::erase::ErasedLayer},
@@ -22,7 +21,7 @@ use tower_micro_testkit::{
 };
 
 use super::measure::Counts;
-use crate::support::{hello, soon};
+use crate::support::{Traceable, builder, hello, soon};
 
 /// What is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +49,7 @@ pub(super) type Counting<K> = ClientBuilder<ErasedLayer, ErasedLayer, K>;
 
 /// A client of `address` whose attempts are counted.
 pub(super) fn counting<K: Connect>(
-    client: ClientBuilder<Identity, Identity, K>,
+    client: Traceable<K>,
     address: &str,
     options: CallOptions,
 ) -> (Counting<K>, Arc<AtomicUsize>) {
@@ -72,7 +71,7 @@ impl Scene {
             Method::Known => options.streaming(false),
             Method::Unary | Method::Stream => options,
         };
-        let client = Client::builder().connect(peer.clone());
+        let client = builder().connect(peer.clone());
         let (client, attempts) = counting(client, "10.0.0.1:1", options);
         Self {
             client: client.build().unwrap(),

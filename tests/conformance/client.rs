@@ -12,6 +12,7 @@ use super::{
     scenario::Input,
     wrappers::{Place, Several, Wrapper},
 };
+use crate::support::builder;
 
 type Builder<K> = ClientBuilder<ErasedLayer, ErasedLayer, K>;
 
@@ -63,7 +64,7 @@ impl<K: Connect + Clone> Parts<'_, K> {
     }
 
     fn started(&self) -> Builder<K> {
-        Client::builder()
+        builder()
             .preset(self.choices.preset())
             .selector(Arc::clone(&self.selector))
             .proxy(self.input.proxy())

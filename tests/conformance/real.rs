@@ -12,7 +12,7 @@ use tower_micro_testkit::{
     proto::{echo, go_micro as greeter},
 };
 
-use crate::support::Wire;
+use crate::support::{Wire, start};
 
 use super::{
     call::{each, endpoint_of, path_of},
@@ -32,7 +32,7 @@ struct Servers {
 
 impl Servers {
     async fn start() -> io::Result<Self> {
-        let greeter = TestServer::start("greeter", GoMicroGreeter::new()).await?;
+        let greeter = start("greeter", GoMicroGreeter::new()).await?;
         let echo = Server::builder().add_service(Echo.service());
         let echo = TestServer::serve("echo", echo).await?;
         let names = [

@@ -5,17 +5,14 @@ use std::time::Duration;
 use tonic::{Status, service::LayerExt};
 use tower::util::MapRequestLayer;
 use tower_micro::{InboundLayer, ambient, handlers};
-use tower_micro_testkit::{
-    TestServer,
-    proto::greeter::{
-        HelloReply, HelloRequest,
-        greeter_client::GreeterClient,
-        greeter_server::{self, GreeterServer},
-    },
+use tower_micro_testkit::proto::greeter::{
+    HelloReply, HelloRequest,
+    greeter_client::GreeterClient,
+    greeter_server::{self, GreeterServer},
 };
 
 use super::Sent;
-use crate::support::{hello, plain, soon};
+use crate::support::{hello, plain, soon, start};
 
 /// Says what its caller sent along, and how long it gave.
 #[derive(Clone)]
@@ -49,7 +46,7 @@ fn tenant() -> tonic::Request<HelloRequest> {
 #[tokio::test]
 async fn inbound_tells_a_handler_what_its_call_came_with() {
     let service = InboundLayer::new().named_layer(GreeterServer::new(Curious));
-    let server = TestServer::start("n0", service).await.unwrap();
+    let server = start("n0", service).await.unwrap();
     let mut greeter = GreeterClient::new(plain(&server));
     let reply = soon(greeter.say_hello(tenant()))
         .await
@@ -68,7 +65,7 @@ async fn handler_wrappers_stand_inside_of_inbound_and_around_the_handler() {
     });
     let wrapped = handlers().wrap_handler(wrapper);
     let service = wrapped.named_layer(GreeterServer::new(Curious));
-    let server = TestServer::start("n0", service).await.unwrap();
+    let server = start("n0", service).await.unwrap();
     let mut greeter = GreeterClient::new(plain(&server));
     let reply = soon(greeter.say_hello(tenant()))
         .await

@@ -29,8 +29,8 @@ use tower_micro_testkit::{
 
 use super::{SHORT, Sent, name};
 use crate::support::{
-    Bare, Diary, Fleet, Recording, Wire, call, greeter, greeting, hello, number_of, scripted, soon,
-    wired,
+    Diary, Fleet, Recording, Untraced, Wire, call, greeter, greeting, hello, number_of, scripted,
+    soon, untraced, wired,
 };
 
 /// A selector over a registry, whose tasks end with it.
@@ -153,8 +153,8 @@ async fn a_plain_channel_and_a_client_are_exchanged_in_one_line() {
 }
 
 /// A client whose first attempt hangs, with `SHORT` for whatever tower's timeout is put around.
-fn hanging(recording: &Recording) -> Bare {
-    scripted(recording, |request| async move {
+fn hanging(recording: &Recording) -> Untraced {
+    untraced(recording, |request| async move {
         match number_of(&request) {
             0 => future::pending().await,
             _ => Ok(greeting("n0")),

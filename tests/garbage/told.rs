@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tonic::Status;
-use tower_micro::{CallOptions, Channel, Client, RequestExt, Static};
+use tower_micro::{CallOptions, Channel, RequestExt, Static};
 use tower_micro_testkit::{
     h2_peer::{
         Peer,
@@ -15,7 +15,7 @@ use tower_micro_testkit::{
     },
 };
 
-use crate::support::{hello, soon};
+use crate::support::{builder, hello, soon};
 
 /// The time of the call that gets garbage.
 const TIME: Duration = Duration::from_secs(1);
@@ -87,7 +87,7 @@ pub(super) fn peer(garbage: &[Step]) -> Peer {
 
 pub(super) fn channel(peer: &Peer) -> Channel {
     let registry = Static::addresses("greeter", ["10.0.0.1:1"]).unwrap();
-    let client = Client::builder().registry(registry).connect(peer.clone());
+    let client = builder().registry(registry).connect(peer.clone());
     client.build().unwrap().channel("greeter")
 }
 

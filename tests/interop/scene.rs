@@ -13,7 +13,7 @@ use tower_micro_testkit::{
 };
 
 use super::{mode::Mode, tally::Tally};
-use crate::support::plain;
+use crate::support::{plain, start};
 
 /// What a generated client can be put around.
 pub(super) trait Wire:
@@ -52,7 +52,7 @@ impl Scene<tonic::transport::Channel> {
     /// tonic's own channel.
     pub(super) async fn bare() -> Self {
         let server = Interop::new();
-        let listening = TestServer::start("n0", server.clone()).await.unwrap();
+        let listening = start("n0", server.clone()).await.unwrap();
         Self {
             wire: plain(&listening),
             server,
@@ -65,7 +65,7 @@ impl Scene<Channel> {
     /// Ours, as `mode` wants it.
     pub(super) async fn ours(mode: Mode) -> (Self, Attempts) {
         let server = mode.server();
-        let listening = TestServer::start("n0", server.clone()).await.unwrap();
+        let listening = start("n0", server.clone()).await.unwrap();
         let tally = Arc::default();
         let client = mode.client(listening.node(), &tally).await;
         let attempts = Attempts {

@@ -15,7 +15,7 @@ use tonic::Code;
 use tower::{Service, limit::ConcurrencyLimitLayer};
 use tower_micro::{CallOptions, Client, RequestExt};
 
-use crate::support::{Recording, Undecided, greeter, greeting, hello, scripted, soon};
+use crate::support::{Recording, Undecided, builder, greeter, greeting, hello, scripted, soon};
 
 /// Whether a generated client would wait before it calls.
 fn is_ready(client: &Client) -> bool {
@@ -26,7 +26,7 @@ fn is_ready(client: &Client) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn a_channel_is_ready_before_any_node_is_known_and_the_call_ends_with_its_deadline() {
-    let client = Client::builder().selector(Undecided).build().unwrap();
+    let client = builder().selector(Undecided).build().unwrap();
     assert!(is_ready(&client));
     let status = soon(greeter(&client).say_hello(hello())).await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
@@ -35,10 +35,7 @@ async fn a_channel_is_ready_before_any_node_is_known_and_the_call_ends_with_its_
 
 #[tokio::test]
 async fn a_channel_is_ready_though_its_name_cannot_be_one() {
-    let client = Client::builder()
-        .selector(Recording::of(1))
-        .build()
-        .unwrap();
+    let client = builder().selector(Recording::of(1)).build().unwrap();
     let mut channel = client.channel("no such name");
     let mut cx = TaskContext::from_waker(Waker::noop());
     assert!(matches!(channel.poll_ready(&mut cx), Poll::Ready(Ok(()))));

@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex};
 use futures_util::future;
 use tokio::task::yield_now;
 use tonic::{Code, Status};
-use tower_micro::{CallOptions, Client, Static};
+use tower_micro::{CallOptions, Static};
 use tower_micro_testkit::Scripted;
 
 use super::{At, on};
-use crate::support::{Recording, call, failing, greeting, greeting_until, node_of, scripted, soon};
+use crate::support::{
+    Recording, builder, call, failing, greeting, greeting_until, node_of, scripted, soon,
+};
 
 #[tokio::test]
 async fn the_selector_is_asked_once_a_call_and_told_of_every_attempt() {
@@ -71,7 +73,7 @@ async fn shares(options: CallOptions) -> (usize, usize) {
         seen.lock().unwrap().push(node_of(&request));
         future::pending()
     });
-    let client = Client::builder().registry(Static::new([on(["a", "b"])]));
+    let client = builder().registry(Static::new([on(["a", "b"])]));
     let client = client.connect(connect).options(options).build().unwrap();
     let calls = future::join_all((0..6).map(|_| call(&client)));
     let all_there = async {

@@ -10,7 +10,7 @@ use tower_micro_testkit::{
     },
 };
 
-use crate::support::{call, greeter, hello, wired};
+use crate::support::{call, greeter, hello, start, wired};
 
 /// A handler that asks the server behind it.
 #[derive(Clone)]
@@ -32,9 +32,9 @@ fn client(server: &TestServer, options: CallOptions) -> Client {
 async fn calls_behind(options: CallOptions) -> usize {
     let behind = Greeter::new("behind");
     behind.answer(Answer::Fail(Status::unavailable("busy")));
-    let server = TestServer::start("behind", behind.service()).await.unwrap();
+    let server = start("behind", behind.service()).await.unwrap();
     let handler = GreeterServer::new(Between(client(&server, options)));
-    let front = TestServer::start("front", handlers().named_layer(handler));
+    let front = start("front", handlers().named_layer(handler));
     let front = front.await.unwrap();
     let status = call(&client(&front, idempotent())).await.unwrap_err();
     assert_eq!(

@@ -10,16 +10,13 @@ use http_body_util::StreamBody;
 use prost::Message;
 use tokio::{sync::mpsc, task::yield_now, time::sleep};
 use tonic::{Status, Streaming};
-use tower::layer::util::Identity;
-use tower_micro::{
-    CallOptions, Candidate, Channel, Client, ClientBuilder, RequestExt, ResponseBody,
-};
+use tower_micro::{CallOptions, Candidate, Channel, Client, RequestExt, ResponseBody};
 use tower_micro_testkit::{
     Chat, TestServer,
     proto::chat::{CountRequest, Line, Number, Total, chat_client::ChatClient},
 };
 
-use crate::support::{Diary, Recording, Wire, framed, soon, wired};
+use crate::support::{Diary, Recording, Traceable, Wire, framed, soon, start, wired};
 
 /// Real chats `n0`, `n1`, …
 pub(super) struct Chats {
@@ -35,7 +32,7 @@ impl Chats {
         for number in 0..count {
             let id = format!("n{number}");
             let chat = Chat::new(&id);
-            servers.push(TestServer::start(id, chat.service()).await.unwrap());
+            servers.push(start(id, chat.service()).await.unwrap());
             chats.push(chat);
         }
         let nodes = servers.iter().map(|server| Candidate::new(server.node()));
@@ -50,7 +47,7 @@ impl Chats {
         }
     }
 
-    pub(super) fn builder(&self) -> ClientBuilder<Identity, Identity, Wire> {
+    pub(super) fn builder(&self) -> Traceable<Wire> {
         wired().selector(self.recording.clone())
     }
 

@@ -11,7 +11,7 @@ use tower_micro::{
     connect::{H2, Tonic},
 };
 use tower_micro_testkit::{
-    Greeter, TestServer,
+    Greeter,
     h2_peer::{
         Peer,
         Step::{AwaitRequest, Settings, Silence},
@@ -19,7 +19,7 @@ use tower_micro_testkit::{
 };
 
 use super::dials::{client, once};
-use crate::support::{call, greeter, hello, soon};
+use crate::support::{builder, call, greeter, hello, soon, start};
 
 /// Kind, flags and length of a frame.
 type Frame = (u8, u8, usize);
@@ -99,6 +99,7 @@ async fn head_of(connect: impl Connect) -> Head {
     let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
     tokio::spawn(router.serve_with_incoming(incoming));
     let registry = Static::addresses("greeter", [address]).unwrap();
+    // Never traced: every header counts.
     let client = tower_micro::Client::builder().registry(registry);
     let client = client.connect(connect).options(once());
     // As it comes from an HTTP/1 request whose headers are handed on.
@@ -187,14 +188,9 @@ async fn connections_are_added_while_calls_are_under_way_and_closed_when_they_ar
 
 #[tokio::test]
 async fn a_server_that_is_back_is_called_again() {
-    let server = TestServer::start("n0", Greeter::new("n0").service())
-        .await
-        .unwrap();
+    let server = start("n0", Greeter::new("n0").service()).await.unwrap();
     let registry = Static::addresses("greeter", [server.address().to_string()]).unwrap();
-    let client = tower_micro::Client::builder()
-        .registry(registry)
-        .build()
-        .unwrap();
+    let client = builder().registry(registry).build().unwrap();
     call(&client).await.unwrap();
     let address = server.address();
     drop(server);

@@ -21,13 +21,13 @@ use tower_micro_testkit::h2_peer::{
     Step::{AwaitRequest, Close, Drop as NeverEnds, Refuse, Serve, Settings, Wait},
 };
 
-use crate::support::{call, greeter, hello, soon};
+use crate::support::{builder, call, greeter, hello, soon};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
 pub(super) fn client(connect: impl Connect, options: CallOptions) -> Client {
     let registry = Static::addresses("greeter", ["10.0.0.1:1"]).unwrap();
-    let client = Client::builder().registry(registry).connect(connect);
+    let client = builder().registry(registry).connect(connect);
     client.options(options).build().unwrap()
 }
 

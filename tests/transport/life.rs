@@ -2,17 +2,14 @@
 
 use tokio::{runtime::Handle, task::yield_now, time::Instant};
 use tower_micro::{CallOptions, Client};
-use tower_micro_testkit::{
-    TestServer,
-    h2_peer::{
-        Peer,
-        Step::{self, AwaitRequest, Close, Goaway, MaxStreams, Serve, Settings, Silence, Wait},
-        reason::{ENHANCE_YOUR_CALM, NO_ERROR},
-    },
+use tower_micro_testkit::h2_peer::{
+    Peer,
+    Step::{self, AwaitRequest, Close, Goaway, MaxStreams, Serve, Settings, Silence, Wait},
+    reason::{ENHANCE_YOUR_CALM, NO_ERROR},
 };
 
 use super::dials::{SECOND, client, once};
-use crate::support::{call, greeter, hello, soon};
+use crate::support::{builder, call, greeter, hello, soon, start};
 
 fn patient() -> CallOptions {
     once().timeout(300 * SECOND)
@@ -107,12 +104,12 @@ async fn a_connection_without_a_call_for_half_an_hour_is_closed() {
 #[tokio::test]
 async fn nothing_is_left_of_a_client_that_is_dropped() {
     let greeter = tower_micro_testkit::Greeter::new("n0");
-    let server = TestServer::start("n0", greeter.service()).await.unwrap();
+    let server = start("n0", greeter.service()).await.unwrap();
     let address = server.address().to_string();
     let tasks = || Handle::current().metrics().num_alive_tasks();
     let before = tasks();
     let registry = tower_micro::Static::addresses("greeter", [address]).unwrap();
-    let client = Client::builder().registry(registry).build().unwrap();
+    let client = builder().registry(registry).build().unwrap();
     call(&client).await.unwrap();
     assert!(tasks() > before);
     drop(client);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::measure::Plan;
+use crate::{apart::SERVE, measure::Plan};
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub enum Wish {
         /// How many.
         calls: u64,
     },
+    /// One case, as often as standard input asks.
+    Serve(String),
     /// The table.
     Table {
         /// How much is measured.
@@ -56,6 +58,7 @@ struct Given {
     list: bool,
     quick: bool,
     case: Option<String>,
+    serve: Option<String>,
     only: Option<String>,
     rounds: Option<u64>,
     calls: Option<u64>,
@@ -84,6 +87,7 @@ impl Given {
             // A single case says nothing anyway.
             "--quiet" => {}
             "--case" => self.case = Some(value("--case", rest)?),
+            SERVE => self.serve = Some(value(SERVE, rest)?),
             "--only" => self.only = Some(value("--only", rest)?),
             "--rounds" => self.rounds = Some(number("--rounds", rest)?),
             "--iterations" => self.calls = Some(number("--iterations", rest)?),
@@ -98,6 +102,7 @@ impl Given {
         match self.case {
             _ if self.help => Wish::Help,
             _ if self.list => Wish::List,
+            _ if self.serve.is_some() => Wish::Serve(self.serve.unwrap_or_default()),
             Some(name) => Wish::Case {
                 name,
                 calls: plan.calls,

@@ -28,6 +28,14 @@ pub fn runtime() -> Arc<Runtime> {
     Arc::new(runtime.expect("timers need nothing of the system"))
 }
 
+/// The same, with sockets.
+#[cfg(feature = "collector")]
+pub(crate) fn runtime_with_io() -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().build();
+    runtime.expect("sockets can be had")
+}
+
 /// Calls through one service, one after the other, on this thread.
 ///
 /// Each is polled by hand until it is there, so that no scheduler is measured, and read to its end.

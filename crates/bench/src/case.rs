@@ -1,6 +1,8 @@
 //! One row of the table: calls, what their cost is compared with, and what we want it to be.
 
-use crate::{cost::Run, goal::Goal};
+use std::io;
+
+use crate::{apart::Apart, cost::Run, goal::Goal};
 
 /// A row of the table.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +15,8 @@ pub struct Case {
     pub goal: Goal,
     /// Sets it up, ready to be run any number of times.
     pub begin: fn() -> Box<dyn Run>,
+    /// Whether it changes the process it runs in, so that it needs one of its own beside others.
+    pub apart: bool,
 }
 
 impl Case {
@@ -23,6 +27,7 @@ impl Case {
             over: None,
             goal: Goal::NONE,
             begin,
+            apart: false,
         }
     }
 
@@ -31,6 +36,25 @@ impl Case {
     pub const fn over(mut self, case: &'static str) -> Self {
         self.over = Some(case);
         self
+    }
+
+    /// Runs in a process of its own where other cases are measured too: what it installs would change what they cost.
+    #[must_use]
+    pub const fn apart(mut self) -> Self {
+        self.apart = true;
+        self
+    }
+
+    /// Sets it up, beside others.
+    ///
+    /// # Errors
+    /// If it needs a process of its own and that cannot be started.
+    pub fn begin_beside_others(&self) -> io::Result<Box<dyn Run>> {
+        Ok(if self.apart {
+            Box::new(Apart::start(self.name)?)
+        } else {
+            (self.begin)()
+        })
     }
 
     /// Adds what we want it to be.

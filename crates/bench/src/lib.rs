@@ -9,6 +9,7 @@ pub mod mock;
 pub mod request;
 
 // how
+pub mod apart;
 pub mod calls;
 pub mod cost;
 pub mod measure;
@@ -21,6 +22,9 @@ pub mod report;
 
 pub mod arguments;
 pub mod chart;
+
+#[cfg(feature = "collector")]
+pub mod collector;
 
 // over the wire
 #[cfg(feature = "wire")]

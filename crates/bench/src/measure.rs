@@ -3,6 +3,8 @@
 //! A round runs each case a number of times. What is reported is the median over all rounds: a round in which somebody else had the
 //! processor has no weight.
 
+use std::io;
+
 use crate::{case::Case, cost::Cost};
 
 /// How much is measured.
@@ -57,15 +59,19 @@ impl PerCall {
 }
 
 /// The medians, in the order of `cases`.
-pub fn measure(cases: &[Case], plan: Plan) -> Vec<PerCall> {
-    let mut running: Vec<_> = cases.iter().map(|case| (case.begin)()).collect();
+///
+/// # Errors
+/// If a case needs a process of its own and that cannot be started.
+pub fn measure(cases: &[Case], plan: Plan) -> io::Result<Vec<PerCall>> {
+    let running = cases.iter().map(Case::begin_beside_others);
+    let mut running = running.collect::<io::Result<Vec<_>>>()?;
     let mut measured = vec![Vec::new(); cases.len()];
     for _ in 0..plan.rounds {
         for (run, measured) in running.iter_mut().zip(&mut measured) {
             measured.push(PerCall::of(run.run(plan.calls), plan.calls));
         }
     }
-    measured.iter().map(|rounds| medians(rounds)).collect()
+    Ok(measured.iter().map(|rounds| medians(rounds)).collect())
 }
 
 fn medians(rounds: &[PerCall]) -> PerCall {

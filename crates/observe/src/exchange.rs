@@ -103,10 +103,12 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let mut open = Open::new(self.observer.begin(&mut request));
+        let is_idle = self.observer.is_idle();
+        let watch = (!is_idle).then(|| self.observer.begin(&mut request));
+        let mut open = Open::new(watch.flatten());
         // The request is large: it goes through a closure only where somebody looks on.
         let answer = if open.is_watched() {
-            open.within(|| self.inner.call(request))
+            open.start(request, |request| self.inner.call(request))
         } else {
             self.inner.call(request)
         };

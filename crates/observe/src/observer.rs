@@ -10,13 +10,23 @@ pub trait Observer {
     /// What is kept of one request until it has ended.
     type Watch: Watch;
 
+    /// Whether nobody looks at any request now. It is asked first: a request that is not even shown is passed by for less.
+    fn is_idle(&self) -> bool {
+        false
+    }
+
     /// A request begins. `None` if nobody wants to know how it goes on; then nothing more is done for it.
     fn begin<B>(&self, request: &mut Request<B>) -> Option<Self::Watch>;
 }
 
 /// Looks on while one request is under way. [`ended`](Self::ended) is called exactly once, whatever happens.
 pub trait Watch: Send + 'static {
-    /// Around each poll, and around the call that starts the request.
+    /// Around the call that starts the request: hands it on, as it is unless there is more to write on it.
+    fn start<B, T>(&mut self, request: Request<B>, run: impl FnOnce(Request<B>) -> T) -> T {
+        self.within(|| run(request))
+    }
+
+    /// Around each poll, and, unless [`start`](Self::start) says otherwise, around the call that starts the request.
     fn within<T>(&mut self, run: impl FnOnce() -> T) -> T {
         run()
     }

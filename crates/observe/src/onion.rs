@@ -105,16 +105,37 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let mut open = Open::new(self.observer.begin(&mut request));
-        // The request is large: it goes through a closure only where somebody looks on.
-        let answer = if open.is_watched() {
-            open.within(|| self.inner.call(request))
-        } else {
-            self.inner.call(request)
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if !self.observer.is_idle() {
+            return self.shown(request);
+        }
+        ResponseFuture {
+            answer: Some(self.inner.call(request)),
+            open: None,
+        }
+    }
+}
+
+impl<S, O: Observer> Observe<S, O> {
+    /// Apart, so that a request that nobody looks at is moved as little as if we were not there: what is shown to an observer has a
+    /// place in memory, and is copied to wherever it goes on from there.
+    #[inline(never)]
+    fn shown<B>(&mut self, mut request: Request<B>) -> ResponseFuture<S::Future, O::Watch>
+    where
+        S: Service<Request<B>>,
+    {
+        let Some(watch) = self.observer.begin(&mut request) else {
+            return ResponseFuture {
+                answer: Some(self.inner.call(request)),
+                open: None,
+            };
         };
-        let answer = Some(answer);
-        ResponseFuture { answer, open }
+        let mut open = Box::new(Open::new(Some(watch)));
+        let answer = open.start(request, |request| self.inner.call(request));
+        ResponseFuture {
+            answer: Some(answer),
+            open: Some(open),
+        }
     }
 }
 
@@ -125,7 +146,8 @@ pub struct ResponseFuture<F, W: Watch> {
     /// What is inside; dropped before its failure is told, so that an attempt ends before its call.
     #[pin]
     answer: Option<F>,
-    open: Open<W>,
+    /// `None` if nobody looks. It is this box that waits for the end of the answer's body.
+    open: Option<Box<Open<W>>>,
 }
 
 impl<F, W, RB, E> Future for ResponseFuture<F, W>
@@ -141,23 +163,27 @@ where
         let mut this = self.project();
         let inside = this.answer.as_mut().as_pin_mut();
         let inside = inside.expect("polled after it was ready");
-        if !this.open.is_watched() {
-            let answer = ready!(inside.poll(cx));
-            return Poll::Ready(answer.map(AnswerBody::adopt).map_err(Into::into));
-        }
-        let answer = ready!(this.open.within(|| inside.poll(cx)));
+        let Some(open) = this.open else {
+            return match inside.poll(cx) {
+                Poll::Ready(Ok(response)) => Poll::Ready(Ok(AnswerBody::adopt(response))),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
+                Poll::Pending => Poll::Pending,
+            };
+        };
+        let answer = ready!(open.within(|| inside.poll(cx)));
         Poll::Ready(match answer {
             Ok(response) => {
                 let mut response = AnswerBody::adopt(response);
-                this.open.answered(&mut response);
-                let open = Box::new(this.open.take());
-                response.body_mut().on_end(open);
+                open.answered(&mut response);
+                if let Some(open) = this.open.take() {
+                    response.body_mut().on_end(open);
+                }
                 Ok(response)
             }
             Err(error) => {
                 let error = error.into();
                 this.answer.set(None);
-                this.open.end(Ending::Failed(&error));
+                open.end(Ending::Failed(&error));
                 Err(error)
             }
         })

@@ -1,5 +1,6 @@
 //! The guard that makes every end be told once.
 
+use http::{Request, Response};
 use tower_micro_call::{End, Ended};
 
 use crate::{Ending, Watch};
@@ -21,6 +22,18 @@ impl<W: Watch> Open<W> {
         self.watch.is_some()
     }
 
+    /// Hands `request` on, inside of the watch.
+    pub(crate) fn start<B, T>(
+        &mut self,
+        request: Request<B>,
+        run: impl FnOnce(Request<B>) -> T,
+    ) -> T {
+        match &mut self.watch {
+            Some(watch) => watch.start(request, run),
+            None => run(request),
+        }
+    }
+
     pub(crate) fn within<T>(&mut self, run: impl FnOnce() -> T) -> T {
         match &mut self.watch {
             Some(watch) => watch.within(run),
@@ -28,7 +41,7 @@ impl<W: Watch> Open<W> {
         }
     }
 
-    pub(crate) fn answered<B>(&mut self, response: &mut http::Response<B>) {
+    pub(crate) fn answered<B>(&mut self, response: &mut Response<B>) {
         self.answered = true;
         if let Some(watch) = &mut self.watch {
             watch.answered(response);

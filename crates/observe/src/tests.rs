@@ -220,3 +220,38 @@ async fn a_request_that_is_not_wanted_is_not_seen() {
         .unwrap();
     assert_eq!(diary.text(), "");
 }
+
+/// Looks at nothing, and must not be shown anything.
+#[derive(Clone)]
+struct Idle;
+
+impl Observer for Idle {
+    type Watch = Diary;
+
+    fn is_idle(&self) -> bool {
+        true
+    }
+
+    fn begin<B>(&self, _: &mut Request<B>) -> Option<Diary> {
+        unreachable!("nobody looks")
+    }
+}
+
+#[tokio::test]
+async fn an_observer_that_is_idle_is_shown_nothing() {
+    let answers = || {
+        service_fn(|_: Request<()>| {
+            let body = Full::new(Bytes::from_static(b"hello"));
+            ready(Ok::<_, Error>(grpc(body)))
+        })
+    };
+    let exchange = ObserveExchangeLayer::new(Idle).layer(answers());
+    exchange.oneshot(Request::new(())).await.unwrap();
+    let onion = answers().map_response(|response| response.map(tonic::body::Body::new));
+    let onion = ObserveLayer::new(Idle).layer(onion);
+    let answer = onion.oneshot(Request::new(())).await.unwrap();
+    assert_eq!(
+        answer.into_body().collect().await.unwrap_err().code(),
+        Code::Unknown
+    );
+}

@@ -33,17 +33,17 @@ use ::http::{Request, Response};
 use opentelemetry::Context;
 use tonic::Code;
 use tower_layer::Layer;
-use tower_micro_call::{Deadline, Notes};
+use tower_micro_call::{Deadline, Error, Notes};
 use tower_micro_observe::{Answered, Ending, Observe, Observer, Watch, words};
 use tower_micro_selector::Candidate;
 use tracing::{Level, Span, event, field::Empty, span};
 
 use crate::{
     Names, Propagation, attributes,
-    ending::{self, host_and_port},
+    ending::{Last, host_and_port},
     names::Role,
-    propagation::is_worth_sending,
-    settings::{Settings, context_of, is_off},
+    settings::{Settings, is_idle},
+    traced::Traced,
 };
 
 /// Which attempts have spans.
@@ -151,37 +151,38 @@ impl EachAttempt {
 impl Observer for EachAttempt {
     type Watch = Attempt;
 
+    fn is_idle(&self) -> bool {
+        is_idle()
+    }
+
     fn begin<B>(&self, request: &mut Request<B>) -> Option<Attempt> {
-        if is_off() && !Context::map_current(is_worth_sending) {
-            return None;
-        }
-        let call = Span::current();
         let notes = Notes::of(request.extensions());
         let number = notes.map_or(0, |notes| notes.attempt().number);
-        let propagation = &self.settings.propagation;
-        if call.is_disabled() && !self.wants(number) {
-            // Without a call's layer outside nobody has sent the context yet.
-            if !propagation.is_in(request.headers()) {
-                Context::map_current(|cx| propagation.inject_headers(cx, request.headers_mut()));
-            }
-            return None;
-        }
-        let facts = Facts {
+        let facts = || Facts {
             number,
             node: notes.and_then(Notes::node).cloned(),
             deadline: notes.and_then(Notes::deadline),
         };
-        let span = if self.wants(number) {
+        let propagation = &self.settings.propagation;
+        if self.wants(number) {
             let service = notes.and_then(|notes| Some(notes.service()?.as_str()));
-            self.span(request.uri().path(), service, &facts)
-        } else {
-            Span::none()
-        };
-        if !span.is_disabled() || !propagation.is_in(request.headers()) {
-            propagation.inject_headers(&context_of(&span), request.headers_mut());
+            let facts = facts();
+            let span = self.span(request.uri().path(), service, &facts);
+            if !span.is_disabled() {
+                let seen = Seen::Itself(Traced::new(span), propagation.clone());
+                return Some(Attempt { seen, facts });
+            }
         }
-        let is_seen = !(span.is_disabled() && call.is_disabled());
-        is_seen.then_some(Attempt { span, call, facts })
+        let call = Span::current();
+        let attempt = (!call.is_disabled()).then(|| Attempt {
+            seen: Seen::ByItsCall(call),
+            facts: facts(),
+        });
+        // Without a call's layer outside nobody has sent the context yet.
+        if !propagation.is_in(request.headers()) {
+            Context::map_current(|cx| propagation.inject_headers(cx, request.headers_mut()));
+        }
+        attempt
     }
 }
 
@@ -211,24 +212,27 @@ impl Facts {
 /// An attempt under way.
 #[derive(Debug)]
 pub struct Attempt {
-    /// Its own, if it has one.
-    span: Span,
-    /// The one outside, which an attempt without a span tells of its failure.
-    call: Span,
+    seen: Seen,
     facts: Facts,
 }
 
-impl Attempt {
-    fn tell_call(&self, ending: &Ending<'_>) {
-        let Ending::Failed(error) = ending else {
-            return;
-        };
-        let node = self.facts.node.as_deref();
+/// Where an attempt is written down.
+#[derive(Debug)]
+enum Seen {
+    /// In a span of its own, whose context goes out by these headers.
+    Itself(Traced, Propagation),
+    /// In the span that is current, which is told if it fails.
+    ByItsCall(Span),
+}
+
+impl Facts {
+    fn tell(&self, call: &Span, error: &Error) {
+        let node = self.node.as_deref();
         event!(
             target: attributes::ATTEMPT,
-            parent: &self.call,
+            parent: call,
             Level::INFO,
-            { attributes::ATTEMPT_NUMBER } = i64::from(self.facts.number) + 1,
+            { attributes::ATTEMPT_NUMBER } = i64::from(self.number) + 1,
             { attributes::NODE } = node.map(|node| &*node.id),
             { attributes::PEER_ADDRESS } = node.map(|node| &*node.address),
             { attributes::STATUS_CODE } = words::code(error.code()),
@@ -240,8 +244,21 @@ impl Attempt {
 }
 
 impl Watch for Attempt {
+    fn start<B, T>(&mut self, mut request: Request<B>, run: impl FnOnce(Request<B>) -> T) -> T {
+        match &mut self.seen {
+            Seen::Itself(traced, propagation) => traced.start(|cx| {
+                propagation.inject_headers(cx, request.headers_mut());
+                run(request)
+            }),
+            Seen::ByItsCall(_) => run(request),
+        }
+    }
+
     fn within<T>(&mut self, run: impl FnOnce() -> T) -> T {
-        self.span.in_scope(run)
+        match &self.seen {
+            Seen::Itself(traced, _) => traced.within(run),
+            Seen::ByItsCall(_) => run(),
+        }
     }
 
     fn answered<B>(&mut self, response: &mut Response<B>) {
@@ -250,13 +267,16 @@ impl Watch for Attempt {
     }
 
     fn ended(self, ending: Ending<'_>) {
-        if self.span.is_disabled() {
-            return self.tell_call(&ending);
+        match (self.seen, ending) {
+            (Seen::Itself(traced, _), _) => {
+                let mut last = Last::of_client(self.facts.code(&ending), &ending);
+                if let Ending::Failed(error) = ending {
+                    last.disposition = Some(words::disposition(error));
+                }
+                traced.end(&last);
+            }
+            (Seen::ByItsCall(call), Ending::Failed(error)) => self.facts.tell(&call, error),
+            (Seen::ByItsCall(_), _) => {}
         }
-        if let Ending::Failed(error) = ending {
-            self.span
-                .record(attributes::DISPOSITION, words::disposition(error));
-        }
-        ending::of_client(&self.span, self.facts.code(&ending), &ending);
     }
 }

@@ -35,10 +35,12 @@ use tower_micro_observe::{Answered, Ending, Observe, Observer, Watch};
 use tracing::{Level, Span, field::Empty, span};
 
 use crate::{
-    Names, Propagation, attributes, ending,
+    Names, Propagation, attributes,
+    ending::Last,
     names::Role,
     propagation::is_worth_sending,
-    settings::{Settings, context_of, is_off},
+    settings::{Settings, is_idle},
+    traced::Traced,
 };
 
 /// Makes [`CallTrace`] services. See the [module docs](self) for an example.
@@ -121,81 +123,128 @@ impl Calls {
         }
         span
     }
-
-    fn send<B>(&self, cx: &Context, request: &mut Request<B>) {
-        let headers = request.headers_mut();
-        self.settings.propagation.inject_headers(cx, headers);
-    }
-
-    /// What flows in from the handler that makes this call, without the headers of the trace it stands in: go-micro sends all metadata
-    /// on, and a parent in a format that is not sent here would contradict ours.
-    fn without_parent(&self) -> Option<Arc<Ambient>> {
-        let ambient = ambient::current()?;
-        let is_parent = |key: &str| self.settings.propagation.is_field(key);
-        if !ambient.metadata.iter().any(|(key, _)| is_parent(key)) {
-            return None;
-        }
-        let kept = ambient.metadata.iter().filter(|(key, _)| !is_parent(key));
-        let mut metadata = Metadata::new();
-        metadata
-            .merge(kept, true)
-            .expect("what comes out of a Metadata goes into one");
-        Some(Arc::new(Ambient::clone(&ambient).with_metadata(metadata)))
-    }
 }
 
 impl Observer for Calls {
     type Watch = Call;
 
+    fn is_idle(&self) -> bool {
+        is_idle()
+    }
+
     fn begin<B>(&self, request: &mut Request<B>) -> Option<Call> {
-        let span = if is_off() {
-            Span::none()
-        } else {
-            self.span(request)
-        };
-        if span.is_disabled() && !Context::map_current(is_worth_sending) {
+        let span = self.span(request);
+        if !span.is_disabled() {
+            return Some(Call::new(span, self.settings.propagation.clone()));
+        }
+        if !Context::map_current(is_worth_sending) {
             return None;
         }
-        let cx = context_of(&span);
-        self.send(&cx, request);
-        let ambient = is_worth_sending(&cx)
-            .then(|| self.without_parent())
-            .flatten();
-        (!span.is_disabled() || ambient.is_some()).then_some(Call { span, ambient })
+        let propagation = &self.settings.propagation;
+        Context::map_current(|cx| propagation.inject_headers(cx, request.headers_mut()));
+        let ambient = without_parent(propagation)?;
+        Some(Call::unseen(ambient, propagation.clone()))
     }
+}
+
+/// What flows in from the handler that makes this call, without the headers of the trace it stands in: go-micro sends all metadata on,
+/// and a parent in a format that is not sent here would contradict ours. `None` if it has none of them.
+fn without_parent(propagation: &Propagation) -> Option<Arc<Ambient>> {
+    let ambient = ambient::current()?;
+    let is_parent = |key: &str| propagation.is_field(key);
+    if !ambient.metadata.iter().any(|(key, _)| is_parent(key)) {
+        return None;
+    }
+    let kept = ambient.metadata.iter().filter(|(key, _)| !is_parent(key));
+    let mut metadata = Metadata::new();
+    metadata
+        .merge(kept, true)
+        .expect("what comes out of a Metadata goes into one");
+    Some(Arc::new(Ambient::clone(&ambient).with_metadata(metadata)))
 }
 
 /// A call under way.
 #[derive(Debug)]
 pub struct Call {
-    span: Span,
+    /// `None` where the span is filtered out.
+    traced: Option<Traced>,
+    propagation: Propagation,
     /// What flows in from the handler that makes this call, if it had to be changed.
     ambient: Option<Arc<Ambient>>,
+    answered: Option<Answered>,
+}
+
+impl Call {
+    const fn new(span: Span, propagation: Propagation) -> Self {
+        Self {
+            traced: Some(Traced::new(span)),
+            propagation,
+            ambient: None,
+            answered: None,
+        }
+    }
+
+    const fn unseen(ambient: Arc<Ambient>, propagation: Propagation) -> Self {
+        Self {
+            traced: None,
+            propagation,
+            ambient: Some(ambient),
+            answered: None,
+        }
+    }
+}
+
+fn within<T>(ambient: Option<&Arc<Ambient>>, run: impl FnOnce() -> T) -> T {
+    match ambient {
+        Some(ambient) => ambient::within(Arc::clone(ambient), run),
+        None => run(),
+    }
 }
 
 impl Watch for Call {
+    fn start<B, T>(&mut self, mut request: Request<B>, run: impl FnOnce(Request<B>) -> T) -> T {
+        let Self {
+            traced,
+            propagation,
+            ambient,
+            ..
+        } = self;
+        let Some(traced) = traced else {
+            return within(ambient.as_ref(), || run(request));
+        };
+        traced.start(|cx| {
+            if is_worth_sending(cx) {
+                propagation.inject_headers(cx, request.headers_mut());
+                *ambient = without_parent(propagation);
+            }
+            within(ambient.as_ref(), || run(request))
+        })
+    }
+
     fn within<T>(&mut self, run: impl FnOnce() -> T) -> T {
-        let _entered = self.span.enter();
-        match &self.ambient {
-            Some(ambient) => ambient::within(Arc::clone(ambient), run),
-            None => run(),
+        let ambient = self.ambient.as_ref();
+        match &self.traced {
+            Some(traced) => traced.within(|| within(ambient, run)),
+            None => within(ambient, run),
         }
     }
 
     fn answered<B>(&mut self, response: &mut Response<B>) {
-        if let Some(answered) = Answered::of(response) {
-            ending::at(&self.span, answered.attempts, answered.node.as_deref());
-        }
+        self.answered = Answered::of(response);
     }
 
     fn ended(self, ending: Ending<'_>) {
-        if let Ending::Failed(error) = ending {
-            ending::at(
-                &self.span,
-                error.attempts(),
-                error.node().map(|node| &**node),
-            );
+        let Some(traced) = self.traced else {
+            return;
+        };
+        let mut last = Last::of_client(ending.code(), &ending);
+        if let Some(answered) = &self.answered {
+            (last.attempts, last.node) = (answered.attempts, answered.node.as_deref());
         }
-        ending::of_client(&self.span, ending.code(), &ending);
+        if let Ending::Failed(error) = ending {
+            last.attempts = error.attempts().max(last.attempts);
+            last.node = error.node().map(|node| &**node).or(last.node);
+        }
+        traced.end(&last);
     }
 }

@@ -1,9 +1,9 @@
-//! How the end of a request is written on its span.
+//! What is known of a request when it has ended.
 //!
-//! Once, at the end: a status that was set too early cannot be taken back, and success leaves it unset, as the conventions ask. The
-//! span is entered to do so, since its end is the last moment at which it was left. Numbers are recorded as `i64`: any other
-//! integer would arrive as text.
+//! It is written once, at the end: a status that was set too early cannot be taken back, and success leaves it unset, as the
+//! conventions ask. Numbers are `i64`: any other integer would arrive as text.
 
+use opentelemetry::KeyValue;
 use tonic::Code;
 use tower_micro_observe::{
     Ending,
@@ -17,71 +17,107 @@ use crate::attributes;
 /// Longer texts are cut: a node may say anything.
 const LONGEST: usize = 256;
 
-/// The end of a call or an attempt: anything but OK is an error.
-pub(crate) fn of_client(span: &Span, code: Code, ending: &Ending<'_>) {
-    span.in_scope(|| {
-        span.record(attributes::STATUS_CODE, words::code(code));
-        match ending {
-            Ending::Ok | Ending::Status(Code::Ok) => {}
-            Ending::Failed(error) => {
-                span.record(attributes::ERROR_TYPE, error_type(error));
-                failed(span, cut(error.status().message()));
-            }
+/// What is known of a request when it has ended.
+#[derive(Debug, Default)]
+pub(crate) struct Last<'a> {
+    code: &'static str,
+    error_type: Option<&'static str>,
+    /// If it has failed: why. May be empty.
+    pub(crate) failure: Option<&'a str>,
+    pub(crate) disposition: Option<&'static str>,
+    /// How many attempts it took, and where the last one went.
+    pub(crate) attempts: u32,
+    pub(crate) node: Option<&'a Candidate>,
+}
+
+impl<'a> Last<'a> {
+    /// The end of a call or an attempt: anything but OK is an error.
+    pub(crate) fn of_client(code: Code, ending: &Ending<'a>) -> Self {
+        let (error_type, failure) = match ending {
+            Ending::Ok | Ending::Status(Code::Ok) => (None, None),
+            Ending::Failed(error) => (Some(error_type(error)), Some(cut(error.status().message()))),
             Ending::Dropped { .. } if code == Code::DeadlineExceeded => {
-                span.record(attributes::ERROR_TYPE, "deadline");
-                failed(span, "the call's deadline passed");
+                (Some("deadline"), Some("the call's deadline passed"))
             }
-            Ending::Dropped { .. } => {
-                span.record(attributes::ERROR_TYPE, words::code(code));
-                failed(span, "the caller let go of it");
-            }
-            _ => {
-                span.record(attributes::ERROR_TYPE, words::code(code));
-                failed(span, "");
-            }
+            Ending::Dropped { .. } => (Some(words::code(code)), Some("the caller let go of it")),
+            _ => (Some(words::code(code)), Some("")),
+        };
+        Self {
+            code: words::code(code),
+            error_type,
+            failure,
+            ..Self::default()
         }
-    });
+    }
+
+    /// The end of a handler: only what is the server's fault is an error.
+    pub(crate) fn of_server(ending: &Ending<'_>) -> Self {
+        let code = ending.code();
+        let kind = match ending {
+            Ending::Broken(kind) => kind,
+            _ => words::code(code),
+        };
+        let is_fault = words::is_servers_fault(code);
+        Self {
+            code: words::code(code),
+            error_type: is_fault.then_some(kind),
+            failure: is_fault.then_some(""),
+            ..Self::default()
+        }
+    }
+
+    /// As attributes: what is one of our own words is not copied.
+    pub(crate) fn attributes(&self) -> impl Iterator<Item = KeyValue> {
+        let node = self.node;
+        let (host, port) = self.peer();
+        let own = |key: &'static str, word: &'static str| KeyValue::new(key, word);
+        let text = |key: &'static str, text: &str| KeyValue::new(key, text.to_owned());
+        let number = |key: &'static str, number: i64| KeyValue::new(key, number);
+        let all = [
+            Some(own(attributes::STATUS_CODE, self.code)),
+            self.error_type
+                .map(|kind| own(attributes::ERROR_TYPE, kind)),
+            self.disposition
+                .map(|kind| own(attributes::DISPOSITION, kind)),
+            node.map(|node| text(attributes::NODE, &node.id)),
+            host.map(|host| text(attributes::PEER_ADDRESS, host)),
+            port.map(|port| number(attributes::PEER_PORT, port)),
+            self.many_attempts()
+                .map(|count| number(attributes::ATTEMPTS, count)),
+        ];
+        all.into_iter().flatten()
+    }
+
+    /// The same, as fields of `span`, in one visit. What it has no field for is left out.
+    pub(crate) fn record(&self, span: &Span) {
+        let (host, port) = self.peer();
+        record_all!(
+            span,
+            { attributes::STATUS_CODE } = self.code,
+            { attributes::ERROR_TYPE } = self.error_type,
+            { attributes::DISPOSITION } = self.disposition,
+            { attributes::NODE } = self.node.map(|node| &*node.id),
+            { attributes::PEER_ADDRESS } = host,
+            { attributes::PEER_PORT } = port,
+            { attributes::ATTEMPTS } = self.many_attempts(),
+            otel.status_code = self.failure.map(|_| "ERROR"),
+            otel.status_description = self.failure.filter(|why| !why.is_empty())
+        );
+    }
+
+    fn peer(&self) -> (Option<&'a str>, Option<i64>) {
+        let peer = self.node.map(|node| host_and_port(&node.address));
+        let (host, port) = peer.unzip();
+        (host, port.flatten().map(i64::from))
+    }
+
+    fn many_attempts(&self) -> Option<i64> {
+        (self.attempts > 1).then(|| i64::from(self.attempts))
+    }
 }
 
-/// The end of a handler: only what is the server's fault is an error.
-pub(crate) fn of_server(span: &Span, ending: &Ending<'_>) {
-    let code = ending.code();
-    span.in_scope(|| {
-        span.record(attributes::STATUS_CODE, words::code(code));
-        if words::is_servers_fault(code) {
-            let kind = match ending {
-                Ending::Broken(kind) => kind,
-                _ => words::code(code),
-            };
-            span.record(attributes::ERROR_TYPE, kind);
-            failed(span, "");
-        }
-    });
-}
-
-pub(crate) fn failed(span: &Span, description: &str) {
+pub(crate) fn failed(span: &Span) {
     span.record("otel.status_code", "ERROR");
-    if !description.is_empty() {
-        span.record("otel.status_description", description);
-    }
-}
-
-/// Where a call ended, and after how many attempts. One record: each costs an allocation.
-pub(crate) fn at(span: &Span, attempts: u32, node: Option<&Candidate>) {
-    let attempts = (attempts > 1).then(|| i64::from(attempts));
-    match node {
-        Some(node) => {
-            let (host, port) = host_and_port(&node.address);
-            record_all!(
-                span,
-                { attributes::NODE } = &*node.id,
-                { attributes::PEER_ADDRESS } = host,
-                { attributes::PEER_PORT } = port.map(i64::from),
-                { attributes::ATTEMPTS } = attempts
-            );
-        }
-        None => record_all!(span, { attributes::ATTEMPTS } = attempts),
-    }
 }
 
 /// The parts of `host:port` or `[v6]:port`.

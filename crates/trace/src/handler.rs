@@ -33,7 +33,8 @@ use tracing::{Level, Span, field::Empty, span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::{
-    Names, Propagation, attributes, ending,
+    Names, Propagation, attributes,
+    ending::Last,
     names::{Role, asked},
     settings::Settings,
 };
@@ -161,6 +162,7 @@ impl Watch for Handler {
     }
 
     fn ended(self, ending: Ending<'_>) {
-        ending::of_server(&self.span, &ending);
+        let last = Last::of_server(&ending);
+        self.span.in_scope(|| last.record(&self.span));
     }
 }

@@ -11,6 +11,7 @@ mod names;
 pub mod picture;
 pub mod propagation;
 mod settings;
+mod traced;
 
 #[doc(inline)]
 pub use tower_micro_observe::attributes;

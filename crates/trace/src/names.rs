@@ -54,7 +54,7 @@ fn otel(role: Role, method: &str) -> Cow<'_, str> {
     match role {
         Role::Call | Role::Handler if method.is_empty() => Cow::Borrowed("grpc"),
         Role::Call | Role::Handler => Cow::Borrowed(method),
-        Role::Attempt => Cow::Owned(format!("{method} attempt")),
+        Role::Attempt => Cow::Owned([method, " attempt"].concat()),
     }
 }
 

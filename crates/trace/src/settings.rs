@@ -7,7 +7,7 @@ use opentelemetry::{Array, Context, StringValue, Value, trace::TraceContextExt};
 use tracing::{Level, Span, level_filters::LevelFilter};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use crate::{Names, Propagation, attributes};
+use crate::{Names, Propagation, attributes, propagation::is_worth_sending};
 
 /// Cloned for each channel, so what is long is shared.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +51,7 @@ pub(crate) fn context_of(span: &Span) -> Context {
     }
 }
 
-/// Whether no subscriber wants anything of our level: one load, where a call has nothing to pay for.
-pub(crate) fn is_off() -> bool {
-    LevelFilter::current() < Level::INFO
+/// Whether no subscriber wants anything of our level, and no context is there to be sent on.
+pub(crate) fn is_idle() -> bool {
+    LevelFilter::current() < Level::INFO && !Context::map_current(is_worth_sending)
 }

@@ -10,6 +10,7 @@
 //! - The variable [`OUT`] holds the absolute path of a folder that exists: `target/bench` of the main workspace. The
 //!   program writes its figures there as `NAME.json`, and a table for people to standard output.
 //! - It exits with 0 when it measured what it was asked to. Any other code becomes that of the chore.
+//! - The program [`COLLECTOR`] is built with the feature of its name.
 //! - A program in [`WIRED`] is built with the feature `wire`, and finds the program [`NODE`], its server, built beside it.
 //!
 //! # The contract with a program that counts instructions
@@ -56,6 +57,9 @@ const WIRED: &[&str] = &["load", "faults"];
 
 /// Their server.
 const NODE: &str = "node";
+
+/// The program that sends spans to collectors: its feature is called as it is.
+const COLLECTOR: &str = "collector";
 
 const UNCOUNTED: &[&str] = &[
     "--list",
@@ -114,6 +118,9 @@ fn cargo(workspace: &Workspace, verb: &str, name: &str) -> Command {
     command.args(place).args(["--bin", name]);
     if WIRED.contains(&name) || name == NODE {
         command.args(["--features", "wire"]);
+    }
+    if name == COLLECTOR {
+        command.args(["--features", COLLECTOR]);
     }
     command
 }
@@ -176,6 +183,12 @@ mod tests {
     fn what_needs_no_wire_is_built_without_it() {
         let command = cargo(&Workspace::pretended(), "run", "overhead");
         assert!(spoken(&command).ends_with("--bin overhead"));
+    }
+
+    #[test]
+    fn the_collector_brings_its_own_feature() {
+        let command = cargo(&Workspace::pretended(), "run", "collector");
+        assert!(spoken(&command).ends_with("--bin collector --features collector"));
     }
 
     #[test]

@@ -42,7 +42,8 @@ const CHORES: &[Chore] = &[
     Chore {
         name: "test",
         arguments: "[cargo test arguments]",
-        about: "Fetch what the tests need, then run all of them: unit, documentation, integration.",
+        about: "Fetch what the tests need, then run all of them: unit, documentation, integration. Without\n\
+                arguments, the integration tests once more with every call traced and checked.",
         run: test::run,
     },
     Chore {

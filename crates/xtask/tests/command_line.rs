@@ -62,8 +62,12 @@ fn ci_is_the_chores_in_order() {
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     let commands = commands(&output);
     let bench = |line: &&String| !line.contains("crates/bench");
+    let (traced, commands): (Vec<_>, Vec<_>) = commands
+        .iter()
+        .filter(bench)
+        .partition(|line| line.starts_with("TOWER_MICRO_TRACED="));
     assert_eq!(
-        commands.iter().filter(bench).collect::<Vec<_>>(),
+        commands,
         [
             "cargo fmt --all --check",
             "cargo clippy --workspace --all-targets --all-features -- -D warnings",
@@ -76,6 +80,10 @@ fn ci_is_the_chores_in_order() {
             "cargo test --workspace --all-features",
         ]
     );
+    let suite = "target/traced-spans cargo test --workspace --all-features --test all -- ";
+    assert_eq!(traced.len(), 2);
+    assert!(traced[0].ends_with(&format!("{suite}--skip tracing_")));
+    assert!(traced[1].contains(&format!("{suite}--ignored --exact tracing_suite::")));
     assert!(said(&output).contains("skipped: cargo-deny is not installed"));
 }
 

@@ -12,9 +12,11 @@ use std::{
 };
 
 use tower_micro_bench::{
+    apart,
     arguments::{self, Wish},
     case::Case,
     cases,
+    cost::Run,
     figures::figures,
     instructions,
     measure::{Plan, measure},
@@ -36,6 +38,7 @@ What a unary call costs in each layer, over a service that answers at once.
   --instructions FILE  put these counts into the table: lines of a case, a tab, a number
   --list               the names of the cases
   --case NAME          run one case --iterations times and say nothing, for a profiler
+  --serve NAME         run one case as often as each line of the input says, and say what it cost
   --help               this
 
 Figures go to overhead.json in the folder that TOWER_MICRO_BENCH_OUT names, else in this one.
@@ -63,6 +66,7 @@ fn perform() -> Done {
         Wish::Help => say(HELP),
         Wish::List => say(&names()),
         Wish::Case { name, calls } => run(&name, calls),
+        Wish::Serve(name) => serve(&name),
         Wish::Table {
             plan,
             only,
@@ -82,17 +86,26 @@ fn names() -> String {
 }
 
 fn run(name: &str, calls: u64) -> Done {
-    let cases = cases::all();
-    let case = cases.iter().find(|case| case.name == name);
-    let case = case.ok_or_else(|| format!("there is no case {name:?}: see --list"))?;
-    (case.begin)().run(calls);
+    begin(name)?.run(calls);
     Ok(())
+}
+
+fn serve(name: &str) -> Done {
+    let mut case = begin(name)?;
+    Ok(apart::serve(&mut *case, io::stdin().lock(), io::stdout())?)
+}
+
+fn begin(name: &str) -> Result<Box<dyn Run>, Box<dyn Error>> {
+    let mut cases = cases::all().into_iter();
+    let case = cases.find(|case| case.name == name);
+    let case = case.ok_or_else(|| format!("there is no case {name:?}: see --list"))?;
+    Ok((case.begin)())
 }
 
 fn tabulate(only: &str, plan: Plan, counts: Option<&Path>) -> Done {
     let counted = counts.map(instructions::read).transpose()?;
     let cases = wanted(only);
-    let measured = measure(&cases, plan);
+    let measured = measure(&cases, plan)?;
     let rows = figures(&cases, &measured, &counted.unwrap_or_default());
     let out = env::var_os(OUT).map_or_else(PathBuf::new, PathBuf::from);
     fs::write(out.join("overhead.json"), report::json(&rows))?;

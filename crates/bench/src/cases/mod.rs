@@ -13,6 +13,8 @@ mod picks;
 
 mod threads;
 
+mod tracing;
+
 use crate::case::Case;
 
 /// All of them.
@@ -23,6 +25,7 @@ pub fn all() -> Vec<Case> {
         layers::CASES,
         layers::OFF,
         onion::CASES,
+        tracing::CASES,
         picks::CASES,
         threads::CASES,
     ]

@@ -36,7 +36,7 @@ pub(super) const CASES: &[Case] = &[
     Case::new("off", || calls(off)).over("empty"),
 ];
 
-fn calls(channel: fn() -> Channel) -> Box<dyn Run> {
+pub(super) fn calls(channel: fn() -> Channel) -> Box<dyn Run> {
     Box::new(Calls::new(channel, unary))
 }
 
@@ -59,7 +59,7 @@ fn further_wrapper() -> Channel {
     channel(everything.wrap_call(PassThroughLayer).build())
 }
 
-fn everything(
+pub(super) fn everything(
     mock: Mock,
 ) -> ClientBuilder<Identity, Stack<PassThroughLayer, Identity>, MockConnect> {
     Client::builder()
@@ -80,7 +80,7 @@ fn off() -> Channel {
     channel(builder.build())
 }
 
-fn channel(client: Result<Client, tower_micro::BuildError>) -> Channel {
+pub(super) fn channel(client: Result<Client, tower_micro::BuildError>) -> Channel {
     client
         .expect("these settings can work")
         .channel(super::picks::greeter())

@@ -66,6 +66,12 @@ impl<B: HttpBody<Data = Bytes> + Unpin> Service<Request<B>> for Mock {
     }
 }
 
+/// What it answers with.
+#[cfg(feature = "collector")]
+pub(crate) fn answer() -> Response<tonic::body::Body> {
+    reply::unary()
+}
+
 /// Takes all frames of a body that need not be waited for.
 pub fn drain<B: HttpBody + Unpin>(mut body: B) {
     let mut cx = Context::from_waker(Waker::noop());

@@ -141,7 +141,7 @@ impl Watch for HttpCall {
         };
         self.span.in_scope(|| {
             self.span.record(attributes::ERROR_TYPE, failure);
-            ending::failed(&self.span, "");
+            ending::failed(&self.span);
         });
     }
 }

@@ -144,7 +144,7 @@ impl Watch for HttpHandler {
         span.in_scope(|| {
             if let Ending::Broken(kind) = ending {
                 span.record(attributes::ERROR_TYPE, kind);
-                ending::failed(span, "");
+                ending::failed(span);
             }
         });
     }

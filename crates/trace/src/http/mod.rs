@@ -43,6 +43,6 @@ fn record_status(span: &Span, status: StatusCode, from: u16) {
     span.record(attributes::HTTP_STATUS, i64::from(status.as_u16()));
     if status.as_u16() >= from {
         span.record(attributes::ERROR_TYPE, status.as_str());
-        crate::ending::failed(span, "");
+        crate::ending::failed(span);
     }
 }

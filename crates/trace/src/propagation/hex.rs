@@ -32,3 +32,12 @@ pub(super) fn span_id(text: &str, case: Case) -> Option<SpanId> {
     let id = u64::try_from(number(text, 16, case)?).ok()?;
     (id != 0).then(|| SpanId::from_bytes(id.to_be_bytes()))
 }
+
+/// Writes `bytes` into `text`, which is twice as long.
+pub(super) fn write(bytes: &[u8], text: &mut [u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (byte, digits) in bytes.iter().zip(text.chunks_exact_mut(2)) {
+        digits[0] = DIGITS[usize::from(byte >> 4)];
+        digits[1] = DIGITS[usize::from(byte & 15)];
+    }
+}

@@ -109,8 +109,8 @@ struct Settings {
     baggage: Vec<String>,
     /// All headers that any of these are made of.
     fields: Vec<String>,
-    /// A bit for each letter that one of them begins with: most headers are none of ours, and that is seen at once.
-    initials: u128,
+    /// The [`bit`]s of them: most headers are none of ours, and that is seen at once.
+    bits: u128,
 }
 
 impl Default for Propagation {
@@ -133,7 +133,7 @@ impl Propagation {
             others: Vec::new(),
             baggage: Vec::new(),
             fields: Vec::new(),
-            initials: 0,
+            bits: 0,
         }))
     }
 
@@ -166,8 +166,8 @@ impl Propagation {
         let settings = Arc::make_mut(&mut self.0);
         change(settings);
         settings.fields = settings.all_fields();
-        let initials = settings.fields.iter().map(|field| initial(field));
-        settings.initials = initials.fold(0, |all, one| all | one);
+        let bits = settings.fields.iter().map(|field| bit(field));
+        settings.bits = bits.fold(0, |all, one| all | one);
         self
     }
 
@@ -176,8 +176,17 @@ impl Propagation {
         if !is_worth_sending(cx) || self.0.fields.is_empty() {
             return;
         }
-        self.clear(headers);
-        self.inject_context(cx, &mut HeadersMut(headers));
+        let span = cx.span();
+        let span = span.span_context();
+        let is_written = span.is_valid() && self.0.inject.contains(&Format::W3c);
+        self.clear(headers, is_written);
+        for format in self.0.inject.iter().filter(|_| span.is_valid()) {
+            match format {
+                Format::W3c => w3c::write(span, headers),
+                other => other.inject(span, &mut HeadersMut(headers)),
+            }
+        }
+        self.0.inject_besides(cx, &mut HeadersMut(headers));
     }
 
     /// The parent that `headers` name, on top of `cx`; `None` if they name none and carry no baggage.
@@ -196,11 +205,14 @@ impl Propagation {
     /// Whether a header, in any case, is part of a format that is known here.
     pub(crate) fn is_field(&self, name: &str) -> bool {
         let is = |field: &String| field.eq_ignore_ascii_case(name);
-        self.0.initials & initial(name) != 0 && self.0.fields.iter().any(is)
+        self.0.bits & bit(name) != 0 && self.0.fields.iter().any(is)
     }
 
-    fn clear(&self, headers: &mut HeaderMap) {
-        if !self.is_in(headers) {
+    /// Takes off whatever names a parent; if it is only a `traceparent`, and that `is_written` anew, there is nothing to do.
+    fn clear(&self, headers: &mut HeaderMap, is_written: bool) {
+        let is_replaced = |name: &str| is_written && name == w3c::TRACEPARENT;
+        let stays = |name: &str| !self.is_field(name) || is_replaced(name);
+        if headers.keys().all(|name| stays(name.as_str())) {
             return;
         }
         for field in &self.0.fields {
@@ -210,6 +222,15 @@ impl Propagation {
 }
 
 impl Settings {
+    /// Baggage, and what other propagators send.
+    fn inject_besides(&self, cx: &Context, into: &mut dyn Injector) {
+        let jaeger = self.inject.contains(&Format::Jaeger);
+        baggage::inject(cx, &self.baggage, jaeger, into);
+        for other in &self.others {
+            other.inject_context(cx, into);
+        }
+    }
+
     fn all_fields(&self) -> Vec<String> {
         let formats = self.inject.iter().chain(&self.extract);
         let mut fields: Vec<String> = formats
@@ -233,23 +254,13 @@ impl Settings {
 
 impl TextMapPropagator for Propagation {
     fn inject_context(&self, cx: &Context, into: &mut dyn Injector) {
-        let Settings {
-            inject,
-            baggage,
-            others,
-            ..
-        } = &*self.0;
         let span = cx.span();
         if span.span_context().is_valid() {
-            for format in inject {
+            for format in &self.0.inject {
                 format.inject(span.span_context(), into);
             }
         }
-        let jaeger = inject.contains(&Format::Jaeger);
-        baggage::inject(cx, baggage, jaeger, into);
-        for other in others {
-            other.inject_context(cx, into);
-        }
+        self.0.inject_besides(cx, into);
     }
 
     fn extract_with_context(&self, cx: &Context, from: &dyn Extractor) -> Context {
@@ -275,10 +286,10 @@ impl TextMapPropagator for Propagation {
     }
 }
 
-/// The bit of the letter that `name` begins with.
-fn initial(name: &str) -> u128 {
-    let letter = name.as_bytes().first().map(u8::to_ascii_lowercase);
-    letter.filter(u8::is_ascii).map_or(0, |letter| 1 << letter)
+/// A bit by the first letter of `name`, in any case, and its length: `te` has another one than `traceparent`.
+fn bit(name: &str) -> u128 {
+    let letter = name.as_bytes().first().map_or(0, |letter| letter & 15);
+    1 << (usize::from(letter) | (name.len() >> 1 & 7) << 4)
 }
 
 /// Whether there is anything in `cx` that could be sent.

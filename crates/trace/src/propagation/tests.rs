@@ -370,3 +370,45 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_parent_that_is_written_anew_takes_the_state_of_the_old_one_with_it() {
+    let mut headers = headers(&[
+        ("traceparent", &format!("00-{SPAN}{SPAN}-{SPAN}-01")),
+        ("tracestate", "old=1"),
+        ("te", "trailers"),
+    ]);
+    let span = context(true).span().span_context().clone();
+    let bare = SpanContext::new(
+        span.trace_id(),
+        span.span_id(),
+        span.trace_flags(),
+        true,
+        TraceState::NONE,
+    );
+    let cx = Context::new().with_remote_span_context(bare);
+    Propagation::new().inject_headers(&cx, &mut headers);
+    assert_eq!(headers["traceparent"], format!("00-{TRACE}-{SPAN}-01"));
+    assert!(!headers.contains_key("tracestate") && headers.contains_key("te"));
+}
+
+#[test]
+fn baggage_alone_takes_an_old_parent_off() {
+    let mut headers = headers(&[("traceparent", &format!("00-{TRACE}-{SPAN}-01"))]);
+    let cx = Context::new().with_baggage([KeyValue::new("tenant", "a")]);
+    let propagation = Propagation::new().baggage(["tenant"]);
+    propagation.inject_headers(&cx, &mut headers);
+    assert_eq!(headers.keys().collect::<Vec<_>>(), ["baggage"]);
+}
+
+#[test]
+fn what_is_written_into_headers_is_what_any_carrier_gets() {
+    for sampled in [true, false] {
+        let cx = context(sampled);
+        let (mut written, mut injected) = (HeaderMap::new(), HeaderMap::new());
+        let propagation = Propagation::none().inject(Format::ALL);
+        propagation.inject_headers(&cx, &mut written);
+        propagation.inject_context(&cx, &mut HeadersMut(&mut injected));
+        assert_eq!(written, injected);
+    }
+}

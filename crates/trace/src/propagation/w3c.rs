@@ -2,14 +2,16 @@
 //!
 //! Stricter than the propagator of the OpenTelemetry SDK, which takes ids of any length and sends an empty `tracestate`.
 
-use std::{fmt::Write, str::FromStr};
+use std::str::FromStr;
 
+use ::http::{HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
 use opentelemetry::{
     propagation::{Extractor, Injector},
     trace::{SpanContext, TraceFlags, TraceState},
 };
 
-use super::hex::{Case, number, span_id, trace_id};
+use super::hex::{self, Case, number, span_id, trace_id};
 
 pub(super) const TRACEPARENT: &str = "traceparent";
 pub(super) const TRACESTATE: &str = "tracestate";
@@ -52,14 +54,38 @@ fn state(from: &dyn Extractor) -> TraceState {
 }
 
 pub(super) fn inject(span: &SpanContext, into: &mut dyn Injector) {
-    let flags = span.trace_flags() & TraceFlags::SAMPLED;
-    let (trace, id) = (span.trace_id(), span.span_id());
-    let mut parent = String::with_capacity(LENGTH);
-    // Writing to a String does not fail, and one of the right length is a header's value as it is.
-    let _ = write!(parent, "00-{trace}-{id}-{flags:02x}");
-    into.set(TRACEPARENT, parent);
+    let parent = parent(span);
+    // All of it is ASCII.
+    into.set(TRACEPARENT, String::from_utf8_lossy(&parent).into_owned());
     let state = span.trace_state().header();
     if !state.is_empty() {
         into.set(TRACESTATE, state);
     }
+}
+
+/// The same for headers, without a look at what is known of them: their names are ready made, and clones of the value share it.
+pub(super) fn write(span: &SpanContext, headers: &mut HeaderMap) {
+    static NAMES: [HeaderName; 2] = [
+        HeaderName::from_static(TRACEPARENT),
+        HeaderName::from_static(TRACESTATE),
+    ];
+    let [parent_name, state_name] = &NAMES;
+    let value = HeaderValue::from_maybe_shared(Bytes::from_owner(parent(span)));
+    let value = value.expect("digits and dashes are a value");
+    headers.insert(parent_name, value);
+    let state = span.trace_state().header();
+    if !state.is_empty()
+        && let Ok(state) = HeaderValue::try_from(state)
+    {
+        headers.insert(state_name, state);
+    }
+}
+
+fn parent(span: &SpanContext) -> [u8; LENGTH] {
+    let mut text = *b"00-................................-................-..";
+    hex::write(&span.trace_id().to_bytes(), &mut text[3..35]);
+    hex::write(&span.span_id().to_bytes(), &mut text[36..52]);
+    let flags = span.trace_flags() & TraceFlags::SAMPLED;
+    hex::write(&[flags.to_u8()], &mut text[53..]);
+    text
 }
