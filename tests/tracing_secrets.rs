@@ -144,6 +144,7 @@ async fn secrets_appear_in_no_log_span_number_error_or_debug_text() {
     let mut listed = server.node();
     listed.metadata.insert("password".into(), SECRET.into());
     let service = Service::new("greeter", "latest").with_node(listed);
+    let as_listed = format!("{service:?}");
     let mut metadata = Metadata::new();
     metadata.insert("x-secret", SECRET).unwrap();
     let client = Client::builder()
@@ -160,7 +161,7 @@ async fn secrets_appear_in_no_log_span_number_error_or_debug_text() {
         .build()
         .unwrap();
 
-    let mut told = Vec::new();
+    let mut told = vec![as_listed];
     for answer in [
         Answer::Hello,
         Answer::Fail(Status::unavailable("busy")),

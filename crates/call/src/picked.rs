@@ -30,7 +30,7 @@ impl From<Arc<dyn Selector>> for Marking {
     }
 }
 
-/// An attempt at a node, counted as in flight. Dropped without an end, the node is marked as timed out or cancelled.
+/// An attempt at a node, counted as in flight until it ends. Dropped without an end, the node is marked as timed out or cancelled.
 #[derive(Debug)]
 pub struct Picked {
     common: Arc<Common>,
@@ -95,9 +95,12 @@ impl Picked {
         error.with_node(self.node())
     }
 
-    /// The attempt has ended.
+    /// The attempt has ended; nothing happens if it had before.
     #[inline]
-    pub fn end(mut self, end: End<'_>) {
+    pub fn end(&mut self, end: End<'_>) {
+        if self.is_told {
+            return;
+        }
         match end {
             End::Ok => self.mark(Mark::Success),
             End::Failed(error) => self.mark(match error.kind() {
@@ -109,7 +112,7 @@ impl Picked {
     }
 
     /// The attempt has ended with `error`, or, if the time is up, with that: the transport keeps the time too, and may have been first.
-    pub fn fail(self, error: Error) -> Error {
+    pub fn fail(mut self, error: Error) -> Error {
         if error.kind() == Kind::AttemptTimeout && self.is_overdue() {
             return self.time_out();
         }
@@ -138,14 +141,14 @@ impl Picked {
     #[inline]
     fn mark(&mut self, mark: Mark<'_>) {
         self.is_told = true;
-        let (Mark::TimedOut(fault) | Mark::Failure(_, fault)) = mark else {
-            return self.tell(mark);
-        };
-        if let (Fault::Node, Some(began)) = (fault, self.began) {
+        if let (Mark::TimedOut(Fault::Node) | Mark::Failure(_, Fault::Node), Some(began)) =
+            (mark, self.began)
+        {
             let now = Instant::now().into_std();
             self.node().fault(began.into_std(), now);
         }
         self.tell(mark);
+        self.node().leave();
     }
 
     /// A node that has begun to answer in time does not hang: what is not over when the time is, is most often a stream.
@@ -182,7 +185,6 @@ impl Drop for Picked {
         if !self.is_told {
             self.abandon();
         }
-        self.node().leave();
     }
 }
 

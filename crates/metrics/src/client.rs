@@ -172,7 +172,7 @@ pub struct OneCall<M> {
 }
 
 impl<M: Measure> Watch for OneCall<M> {
-    fn answered<B>(&mut self, response: &mut Response<B>) {
+    fn answered<B: 'static>(&mut self, response: &mut Response<B>) {
         if let Some(answered) = Answered::of(response) {
             self.attempts = answered.attempts;
         }
@@ -223,7 +223,6 @@ impl<M: Measure> Observer for Attempts<M> {
             measure: Arc::clone(&self.source.measure),
             labels,
             began: Instant::now(),
-            number: notes.map_or(0, |notes| notes.attempt().number),
             node: node.map(|node| node.id.clone()),
             deadline: notes.and_then(Notes::deadline),
         })
@@ -236,19 +235,11 @@ pub struct OneAttempt<M> {
     measure: Arc<M>,
     labels: Labels,
     began: Instant,
-    number: u32,
     node: Option<String>,
     deadline: Option<Deadline>,
 }
 
 impl<M: Measure> Watch for OneAttempt<M> {
-    fn answered<B>(&mut self, response: &mut Response<B>) {
-        // Whoever counts calls takes an answer for the first attempt's if nobody says otherwise.
-        if self.number > 0 && Answered::of(response).is_none() {
-            Answered::new(self.number + 1, None).leave(response);
-        }
-    }
-
     fn ended(self, ending: Ending<'_>) {
         let now = Instant::now();
         let overdue = self

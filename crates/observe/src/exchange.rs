@@ -91,7 +91,7 @@ impl<S, O> ObserveExchange<S, O> {
 impl<S, O, B, RB> Service<Request<B>> for ObserveExchange<S, O>
 where
     S: Service<Request<B>, Response = Response<RB>>,
-    RB: Body,
+    RB: Body + 'static,
     O: Observer,
 {
     type Response = Response<ObservedBody<RB, O::Watch>>;
@@ -128,7 +128,7 @@ pub struct ResponseFuture<F, W: Watch> {
 impl<F, W, RB, E> Future for ResponseFuture<F, W>
 where
     F: Future<Output = Result<Response<RB>, E>>,
-    RB: Body,
+    RB: Body + 'static,
     W: Watch,
 {
     type Output = Result<Response<ObservedBody<RB, W>>, E>;

@@ -32,7 +32,7 @@ pub trait Watch: Send + 'static {
     }
 
     /// The answer has begun: its headers are here.
-    fn answered<B>(&mut self, _response: &mut Response<B>) {}
+    fn answered<B: 'static>(&mut self, _response: &mut Response<B>) {}
 
     /// It is over.
     fn ended(self, ending: Ending<'_>);

@@ -41,7 +41,7 @@ impl<W: Watch> Open<W> {
         }
     }
 
-    pub(crate) fn answered<B>(&mut self, response: &mut Response<B>) {
+    pub(crate) fn answered<B: 'static>(&mut self, response: &mut Response<B>) {
         self.answered = true;
         if let Some(watch) = &mut self.watch {
             watch.answered(response);

@@ -39,7 +39,7 @@ impl Observer for Diary {
 }
 
 impl Watch for Diary {
-    fn answered<B>(&mut self, _: &mut Response<B>) {
+    fn answered<B: 'static>(&mut self, _: &mut Response<B>) {
         self.write("answered");
     }
 

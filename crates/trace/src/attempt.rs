@@ -29,12 +29,12 @@
 
 use std::sync::Arc;
 
-use ::http::{Request, Response};
+use ::http::Request;
 use opentelemetry::Context;
 use tonic::Code;
 use tower_layer::Layer;
 use tower_micro_call::{Deadline, Error, Notes};
-use tower_micro_observe::{Answered, Ending, Observe, Observer, Watch, words};
+use tower_micro_observe::{Ending, Observe, Observer, Watch, words};
 use tower_micro_selector::Candidate;
 use tracing::{Level, Span, event, field::Empty, span};
 
@@ -259,11 +259,6 @@ impl Watch for Attempt {
             Seen::Itself(traced, _) => traced.within(run),
             Seen::ByItsCall(_) => run(),
         }
-    }
-
-    fn answered<B>(&mut self, response: &mut Response<B>) {
-        let (attempts, node) = (self.facts.number + 1, self.facts.node.clone());
-        Answered::new(attempts, node).leave(response);
     }
 
     fn ended(self, ending: Ending<'_>) {

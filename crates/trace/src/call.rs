@@ -229,7 +229,7 @@ impl Watch for Call {
         }
     }
 
-    fn answered<B>(&mut self, response: &mut Response<B>) {
+    fn answered<B: 'static>(&mut self, response: &mut Response<B>) {
         self.answered = Answered::of(response);
     }
 

@@ -1,7 +1,8 @@
 //! What spans are called.
 
-use std::borrow::Cow;
+use std::ops::Deref;
 
+use smallvec::SmallVec;
 use tower_micro_call::micro::{ServiceMethod, service_from_method};
 
 /// Whose names spans have.
@@ -38,23 +39,51 @@ pub(crate) enum Role {
     Handler,
 }
 
-impl Names {
-    /// The name of the span of `role` for the gRPC `path`; `service` is the callee's name in the registry, if it is known.
-    pub(crate) fn of<'a>(self, role: Role, path: &'a str, service: Option<&str>) -> Cow<'a, str> {
-        let method = path.strip_prefix('/').unwrap_or(path);
+/// A name; one that has to be put together is, as long as it is short, in no allocation.
+#[derive(Debug)]
+pub(crate) enum Name<'a> {
+    Said(&'a str),
+    Written(SmallVec<[u8; 96]>),
+}
+
+impl Name<'_> {
+    fn written(parts: &[&str]) -> Self {
+        let mut bytes = SmallVec::new();
+        for part in parts {
+            bytes.extend_from_slice(part.as_bytes());
+        }
+        Self::Written(bytes)
+    }
+}
+
+impl Deref for Name<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
         match self {
-            Self::Otel => otel(role, method),
-            Self::GoMicro => go_micro(path, service),
-            Self::Grpc => Cow::Owned(format!("{}.{}", grpc(role), method.replace('/', "."))),
+            Self::Said(name) => name,
+            Self::Written(bytes) => str::from_utf8(bytes).expect("it is made of texts"),
         }
     }
 }
 
-fn otel(role: Role, method: &str) -> Cow<'_, str> {
+impl Names {
+    /// The name of the span of `role` for the gRPC `path`; `service` is the callee's name in the registry, if it is known.
+    pub(crate) fn of<'a>(self, role: Role, path: &'a str, service: Option<&str>) -> Name<'a> {
+        let method = path.strip_prefix('/').unwrap_or(path);
+        match self {
+            Self::Otel => otel(role, method),
+            Self::GoMicro => go_micro(path, service),
+            Self::Grpc => Name::written(&[grpc(role), ".", &method.replace('/', ".")]),
+        }
+    }
+}
+
+fn otel(role: Role, method: &str) -> Name<'_> {
     match role {
-        Role::Call | Role::Handler if method.is_empty() => Cow::Borrowed("grpc"),
-        Role::Call | Role::Handler => Cow::Borrowed(method),
-        Role::Attempt => Cow::Owned([method, " attempt"].concat()),
+        Role::Call | Role::Handler if method.is_empty() => Name::Said("grpc"),
+        Role::Call | Role::Handler => Name::Said(method),
+        Role::Attempt => Name::written(&[method, " attempt"]),
     }
 }
 
@@ -67,16 +96,16 @@ const fn grpc(role: Role) -> &'static str {
 }
 
 /// A go-micro server knows its own name, which is the package of its services.
-fn go_micro<'a>(path: &'a str, service: Option<&str>) -> Cow<'a, str> {
+fn go_micro<'a>(path: &'a str, service: Option<&str>) -> Name<'a> {
     let Ok(ServiceMethod {
         service: endpoint,
         method,
     }) = ServiceMethod::parse(path)
     else {
-        return Cow::Borrowed(path);
+        return Name::Said(path);
     };
     let service = service.unwrap_or_else(|| service_from_method(path));
-    Cow::Owned(format!("{service}.{endpoint}.{method}"))
+    Name::written(&[service, ".", endpoint, ".", method])
 }
 
 #[cfg(test)]
@@ -89,7 +118,7 @@ mod tests {
     fn each_convention_has_its_own_names() {
         let names = |names: Names| {
             [Role::Call, Role::Attempt, Role::Handler]
-                .map(|role| names.of(role, PATH, None).into_owned())
+                .map(|role| names.of(role, PATH, None).to_owned())
         };
         let method = "greeter.Greeter/SayHello";
         let attempt = "greeter.Greeter/SayHello attempt";
@@ -103,7 +132,7 @@ mod tests {
     #[test]
     fn go_micro_names_the_service_as_the_registry_does() {
         let name = Names::GoMicro.of(Role::Call, PATH, Some("go.micro.srv.greeter"));
-        assert_eq!(name, "go.micro.srv.greeter.Greeter.SayHello");
+        assert_eq!(&*name, "go.micro.srv.greeter.Greeter.SayHello");
     }
 
     #[test]
@@ -114,7 +143,7 @@ mod tests {
 
     #[test]
     fn what_is_no_method_is_a_name_all_the_same() {
-        assert_eq!(Names::Otel.of(Role::Call, "/", None), "grpc");
-        assert_eq!(Names::GoMicro.of(Role::Call, "/a/b/c", None), "/a/b/c");
+        assert_eq!(&*Names::Otel.of(Role::Call, "/", None), "grpc");
+        assert_eq!(&*Names::GoMicro.of(Role::Call, "/a/b/c", None), "/a/b/c");
     }
 }

@@ -35,6 +35,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use smallvec::SmallVec;
 use tokio::time::{Sleep, sleep_until};
 use tonic::{Code, Status};
+use tower_micro_selector::Candidate;
 
 pub use adopt::AnswerBody;
 pub use end::{End, Ended, SharedEnded};
@@ -58,7 +59,7 @@ struct Inner {
     picked: Option<Picked>,
     connection: Option<Arc<dyn SharedEnded>>,
     paid: Option<Arc<Common>>,
-    waiting: Vec<Box<dyn Ended>>,
+    waiting: SmallVec<[Box<dyn Ended>; 2]>,
     clock: Option<Clock>,
     dialect: Dialect,
     /// Whether somebody has read what the headers say.
@@ -66,6 +67,7 @@ struct Inner {
     /// Whether the method is known to be a stream.
     streaming: bool,
     data_frames: u32,
+    attempts: u32,
     state: State,
 }
 
@@ -162,12 +164,29 @@ impl ResponseBody {
 
     /// Ends `picked` when the call ends; at once if it has.
     #[inline]
-    pub fn set_picked(&mut self, picked: Picked) {
+    pub fn set_picked(&mut self, mut picked: Picked) {
         match &self.0.state {
-            State::Open => self.0.picked = Some(picked),
+            State::Open => {}
             State::Ok => picked.end(End::Ok),
             State::Failed(error) => picked.end(End::Failed(error)),
         }
+        self.0.picked = Some(picked);
+    }
+
+    /// The node that answers, if a layer has picked one.
+    pub fn node(&self) -> Option<&Arc<Candidate>> {
+        self.0.picked.as_ref().map(Picked::node)
+    }
+
+    /// Writes how many attempts the call took.
+    #[inline]
+    pub fn set_attempts(&mut self, attempts: u32) {
+        self.0.attempts = attempts;
+    }
+
+    /// How many attempts the call took; 0 if no layer counts them.
+    pub fn attempts(&self) -> u32 {
+        self.0.attempts
     }
 
     /// Tells `connection`, which carries many calls, how this one ends; at once if it has.
@@ -339,7 +358,7 @@ impl ResponseBody {
 
     #[inline]
     fn tell(&mut self, end: End<'_>) {
-        if let Some(picked) = self.0.picked.take() {
+        if let Some(picked) = &mut self.0.picked {
             picked.end(end);
         }
         if let Some(connection) = self.0.connection.take() {

@@ -235,3 +235,26 @@ async fn a_budget_is_paid_once_when_the_call_has_ended_well() {
     ended.pay_budget_of(Arc::clone(notes.share()));
     assert_eq!(*budget.0.lock().unwrap(), [began, began]);
 }
+
+#[tokio::test]
+async fn the_node_is_told_after_the_end_and_counts_the_call_no_more() {
+    use tower_micro_selector::{Candidate, Picker};
+
+    let node = Candidate::at("10.0.0.1:1");
+    for frames in [vec![message(), trailers(&[("grpc-status", "0")])], vec![]] {
+        let mut notes = Notes::default();
+        notes.set_picker(
+            &"greeter".parse().unwrap(),
+            Picker::fixed(Arc::clone(&node)),
+        );
+        notes.set_node(notes.picker().unwrap().choose().unwrap());
+        let mut body = body_of(frames);
+        body.set_picked(Picked::begin(&mut notes, &crate::Marking::Nobody).unwrap());
+        body.set_attempts(2);
+        assert_eq!(node.in_flight(), 1);
+        let _ = body.poll_whole(&mut Context::from_waker(std::task::Waker::noop()), 1024);
+        assert_eq!((node.in_flight(), body.attempts()), (0, 2));
+        assert!(Arc::ptr_eq(body.node().unwrap(), &node));
+    }
+    assert_eq!(node.in_flight(), 0);
+}

@@ -1,11 +1,13 @@
 //! What a service offers.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Metadata, json};
+use super::{Keys, Metadata, json};
 
 /// A method of a service, or in go-micro one of its subscribers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Endpoint {
     /// `Greeter.Hello` in go-micro: the handler and its method.
@@ -18,6 +20,17 @@ pub struct Endpoint {
     /// `stream: true` for a streaming method; `topic` and `subscriber: true` for a subscriber.
     #[serde(with = "json::map")]
     pub metadata: Metadata,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("name", &self.name)
+            .field("request", &self.request)
+            .field("response", &self.response)
+            .field("metadata", &Keys(&self.metadata))
+            .finish()
+    }
 }
 
 impl Endpoint {

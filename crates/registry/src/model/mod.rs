@@ -3,6 +3,8 @@
 //! The JSON is go-micro v2's: its field order, nothing omitted, an empty metadata map and an absent value as
 //! `null`. Reading goes by key, in any order (v4.10.2 and later write another one), takes `null` for every
 //! field, fills in what is missing and passes over what is unknown.
+//!
+//! `Debug` prints the keys of metadata and not the values, which may be secret.
 
 mod address;
 mod endpoint;
@@ -10,7 +12,7 @@ mod json;
 mod node;
 mod service;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 pub use address::InvalidAddress;
 pub use endpoint::{Endpoint, Value};
@@ -19,6 +21,15 @@ pub use service::Service;
 
 /// What a service, a node or an endpoint says of itself, such as `"protocol": "grpc"`.
 pub type Metadata = BTreeMap<String, String>;
+
+/// Prints what is said, but not the words: a registry may hold a password.
+struct Keys<'a>(&'a Metadata);
+
+impl fmt::Debug for Keys<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,13 @@
 //! One process of a service.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-use super::{InvalidAddress, Metadata, address, json};
+use super::{InvalidAddress, Keys, Metadata, address, json};
 
 /// One process of a service: where it listens and what it says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Node {
     /// Unique within a version of a service. go-micro uses `<service name>-<uuid>`.
@@ -18,6 +20,16 @@ pub struct Node {
     /// and `registry` (`server/grpc/grpc.go`).
     #[serde(with = "json::map")]
     pub metadata: Metadata,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("id", &self.id)
+            .field("address", &self.address)
+            .field("metadata", &Keys(&self.metadata))
+            .finish()
+    }
 }
 
 impl Node {

@@ -1,8 +1,10 @@
 //! One version of a service.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Endpoint, Metadata, Node, json};
+use super::{Endpoint, Keys, Metadata, Node, json};
 
 /// One version of a service, and the nodes that run it.
 ///
@@ -13,7 +15,7 @@ use super::{Endpoint, Metadata, Node, json};
 ///     .with_node(Node::new("greeter-1", "10.0.0.7:8080").with_metadata("protocol", "grpc"));
 /// assert_eq!(greeter.nodes.len(), 1);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Service {
     /// The name it is found by; see [`ServiceName`](crate::ServiceName).
@@ -31,6 +33,18 @@ pub struct Service {
     /// Where it runs. Ids are unique within a version.
     #[serde(deserialize_with = "json::list")]
     pub nodes: Vec<Node>,
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service")
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .field("metadata", &Keys(&self.metadata))
+            .field("endpoints", &self.endpoints)
+            .field("nodes", &self.nodes)
+            .finish()
+    }
 }
 
 impl Service {

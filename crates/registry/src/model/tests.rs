@@ -24,6 +24,20 @@ fn stored() -> Service {
     Service::new("greeter", "latest").with_node(node)
 }
 
+#[test]
+fn what_a_registry_may_keep_secret_is_not_printed() {
+    let node = Node::new("n0", "10.0.0.7:1").with_metadata("password", "c4n4ry");
+    let endpoint = Endpoint::new("Greeter.Hello").with_metadata("token", "c4n4ry");
+    let mut service = Service::new("greeter", "1")
+        .with_node(node)
+        .with_endpoint(endpoint);
+    service.metadata.insert("key".into(), "c4n4ry".into());
+    let printed = format!("{service:?}");
+    let keys = ["password", "token", "key"];
+    assert!(keys.iter().all(|key| printed.contains(key)), "{printed}");
+    assert!(!printed.contains("c4n4ry"), "{printed}");
+}
+
 fn read(json: &str) -> Service {
     serde_json::from_str(json).unwrap()
 }

@@ -129,7 +129,7 @@ impl Watch for HttpCall {
         self.span.in_scope(run)
     }
 
-    fn answered<B>(&mut self, response: &mut Response<B>) {
+    fn answered<B: 'static>(&mut self, response: &mut Response<B>) {
         record_status(&self.span, response.status(), 400);
     }
 

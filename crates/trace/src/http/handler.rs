@@ -135,7 +135,7 @@ impl Watch for HttpHandler {
         self.0.within(run)
     }
 
-    fn answered<B>(&mut self, response: &mut Response<B>) {
+    fn answered<B: 'static>(&mut self, response: &mut Response<B>) {
         record_status(&self.0.span, response.status(), 500);
     }
 

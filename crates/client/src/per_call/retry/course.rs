@@ -252,6 +252,7 @@ impl Course {
     /// The budget is paid when the answer has ended well.
     #[inline]
     pub(super) fn succeed(&mut self, response: &mut Response<ResponseBody>) {
+        response.body_mut().set_attempts(self.attempt() + 1);
         if let Some(began) = self.began {
             self.tell(began, response);
         }
