@@ -161,15 +161,15 @@ impl End {
     }
 }
 
-/// Races the call against the clock. The clock starts when the call has to wait, so a call that is answered at once costs no timer; a
-/// timer is as large as all the rest, so it is in a box.
+/// Races the call against the clock. The clock starts when the call has to wait, so a call that is answered at once costs no timer.
 #[pin_project]
 #[derive(Debug)]
 pub struct ResponseFuture<F> {
     #[pin]
     call: answer::ResponseFuture<F>,
     end: Option<End>,
-    expiry: Option<Pin<Box<Sleep>>>,
+    #[pin]
+    expiry: Option<Sleep>,
 }
 
 impl<F> ResponseFuture<F> {
@@ -201,9 +201,10 @@ where
         let Some(end) = this.end else {
             return Poll::Pending;
         };
-        let at = end.deadline.instant();
-        let expiry = this.expiry.get_or_insert_with(|| Box::pin(sleep_until(at)));
-        ready!(expiry.as_mut().poll(cx));
+        if this.expiry.is_none() {
+            this.expiry.set(Some(sleep_until(end.deadline.instant())));
+        }
+        ready!(this.expiry.as_pin_mut().expect("armed above").poll(cx));
         // Those inside know how far they got: they are asked once more, now that the deadline has passed.
         match this.call.poll(cx) {
             Poll::Ready(answer) => Poll::Ready(answer.map(|response| end.bind(response))),

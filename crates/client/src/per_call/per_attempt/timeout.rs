@@ -138,8 +138,9 @@ pub struct ResponseFuture<F> {
     #[pin]
     attempt: F,
     timeout: Option<Duration>,
-    /// Armed when there is something to wait for. In a box: it is large, and what has not begun to wait is moved through every layer.
-    expiry: Option<Pin<Box<Sleep>>>,
+    /// Armed when there is something to wait for, as over a wire there always is: a box would be one allocation a call.
+    #[pin]
+    expiry: Option<Sleep>,
 }
 
 impl<F, R, E> Future for ResponseFuture<F>
@@ -150,15 +151,17 @@ where
     type Output = Result<R, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let mut this = self.project();
         if let Poll::Ready(answer) = this.attempt.poll(cx) {
             return Poll::Ready(answer.map_err(Into::into));
         }
         let Some(timeout) = *this.timeout else {
             return Poll::Pending;
         };
-        let expiry = this.expiry.get_or_insert_with(|| Box::pin(sleep(timeout)));
-        ready!(expiry.as_mut().poll(cx));
+        if this.expiry.is_none() {
+            this.expiry.set(Some(sleep(timeout)));
+        }
+        ready!(this.expiry.as_pin_mut().expect("armed above").poll(cx));
         Poll::Ready(Err(Error::attempt_timeout(timeout)))
     }
 }
