@@ -320,8 +320,9 @@ impl World {
             let mine = own_clock();
             let began = Instant::now();
             self.pick();
-            times.add(began.elapsed());
+            let took = began.elapsed();
             own = own.max(own_clock() - mine);
+            times.add(took);
         }
         let waits = self::waits().zip(waits);
         Choices {

@@ -13,7 +13,7 @@ mod picks;
 
 mod threads;
 
-mod tracing;
+pub(crate) mod tracing;
 
 use crate::case::Case;
 

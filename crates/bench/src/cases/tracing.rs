@@ -9,7 +9,7 @@ use std::{
 };
 
 use ::tracing::{
-    Instrument, Level, instrument::Instrumented, span, subscriber::set_global_default,
+    Instrument, Level, Subscriber, instrument::Instrumented, span, subscriber::set_global_default,
 };
 use http::{Request, Response};
 use opentelemetry::{Context, trace::TracerProvider};
@@ -70,21 +70,26 @@ fn recorded(channel: fn() -> Channel) -> Box<dyn Run> {
     calls(channel)
 }
 
-/// Records every span of this process, as docs/observability.md has it, and throws it away when it has ended.
+/// Hands every span to `provider`, as docs/observability.md has it.
+pub(crate) fn recording(provider: &SdkTracerProvider) -> impl Subscriber + Send + Sync + 'static {
+    let record = OpenTelemetryLayer::new(provider.tracer("bench"))
+        .with_location(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false)
+        .with_target(false)
+        .with_level(false)
+        .with_filter(LevelFilter::INFO);
+    Registry::default().with(record)
+}
+
+/// Records every span of this process, and throws it away when it has ended.
 fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let provider = SdkTracerProvider::builder()
             .with_span_processor(Discard)
             .build();
-        let record = OpenTelemetryLayer::new(provider.tracer("overhead"))
-            .with_location(false)
-            .with_threads(false)
-            .with_tracked_inactivity(false)
-            .with_target(false)
-            .with_level(false)
-            .with_filter(LevelFilter::INFO);
-        let installed = set_global_default(Registry::default().with(record));
+        let installed = set_global_default(recording(&provider));
         installed.expect("nothing else here sets one");
     });
 }

@@ -2,13 +2,12 @@
 
 use std::{net::SocketAddr, sync::OnceLock};
 
-use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::runtime::Runtime;
 use tracing::{Dispatch, dispatcher::DefaultGuard, subscriber::NoSubscriber};
-use tracing_opentelemetry::OpenTelemetryLayer;
-use tracing_subscriber::{Layer, Registry, filter::LevelFilter, layer::SubscriberExt};
+
+use crate::cases::tracing::recording;
 
 /// Where the spans of a thread go while it is told so.
 #[derive(Debug)]
@@ -27,14 +26,7 @@ impl Telemetry {
         let provider = SdkTracerProvider::builder()
             .with_batch_exporter(exporter)
             .build();
-        let record = OpenTelemetryLayer::new(provider.tracer("collector"))
-            .with_location(false)
-            .with_threads(false)
-            .with_tracked_inactivity(false)
-            .with_target(false)
-            .with_level(false)
-            .with_filter(LevelFilter::INFO);
-        Self(Dispatch::new(Registry::default().with(record)))
+        Self(Dispatch::new(recording(&provider)))
     }
 
     /// Spans of this thread go there until the guard is dropped.
