@@ -85,8 +85,7 @@ impl<S> Retry<S> {
         let options = course.begin(common, &self.default);
         let retries = options.get_retries().unwrap_or(0);
         let limit = options.get_replay_limit().unwrap_or(REPLAY);
-        let waits = options.get_wait_for_ready() == Some(true);
-        if retries == 0 && !waits {
+        if !repeats(options) {
             return;
         }
         match self.keep(request.body_mut(), limit) {
@@ -104,10 +103,11 @@ impl<S> Retry<S> {
             Arc::clone(notes.share())
         };
         let default = self.default.options();
-        let retries = default.and_then(|options| options.get_retries());
         match Notes::get_mut(extensions) {
             Some(notes) => settle(notes),
-            None if retries > Some(0) => settle(Notes::of_mut(extensions)),
+            None if default.is_some_and(|options| repeats(options)) => {
+                settle(Notes::of_mut(extensions))
+            }
             None => Arc::clone(&self.default),
         }
     }
@@ -123,6 +123,11 @@ impl<S> Retry<S> {
         *body = B::restore(captured);
         again
     }
+}
+
+/// Whether a call with these options may be sent more than once.
+fn repeats(options: &CallOptions) -> bool {
+    options.get_retries() > Some(0) || options.get_wait_for_ready() == Some(true)
 }
 
 impl<S, B, RB> Service<Request<B>> for Retry<S>
