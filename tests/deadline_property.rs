@@ -228,7 +228,7 @@ impl Selector for Patient {
 }
 
 async fn node(request: Request<Body>, scene: Arc<Scene>) -> Answer {
-    let notes = Notes::of(request.extensions()).unwrap();
+    let notes = Notes::of(&request).unwrap();
     let case = scene.case(notes.options().unwrap().get_select());
     let end = notes.deadline().unwrap().instant() + MILLISECOND;
     assert!(Instant::now() < end, "an attempt began too late: {case:?}");

@@ -35,7 +35,7 @@ async fn options_settle_what_the_layers_inside_obey() {
     let channel = ServiceBuilder::new()
         .layer(OptionsLayer::new(Preset::Standard))
         .map_request(move |request: Sent| {
-            let notes = Notes::of(request.extensions()).unwrap();
+            let notes = Notes::of(&request).unwrap();
             let (options, deadline) = (notes.options().unwrap(), notes.deadline().unwrap());
             diary.write(format!(
                 "{:?} {:?}",

@@ -40,7 +40,7 @@ fn wrapped_request() -> Request<Body> {
         |_: Context, request: Request<Body>, next: Next| async move { next.run(request).await };
     let options = CallOptions::new().call_wrapper(pass);
     let mut request = request();
-    Notes::of_mut(request.extensions_mut()).set_options(Arc::new(options), None);
+    Notes::of_mut(&mut request).set_options(Arc::new(options), None);
     request
 }
 

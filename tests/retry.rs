@@ -261,7 +261,7 @@ async fn an_attempt_knows_its_number_how_many_may_follow_and_how_the_one_before_
     let seen = Diary::default();
     let diary = seen.clone();
     let client = scripted(&Recording::of(3), move |request| {
-        let attempt = Notes::of(request.extensions()).unwrap().attempt().clone();
+        let attempt = Notes::of(&request).unwrap().attempt().clone();
         let before = attempt
             .previous
             .as_ref()

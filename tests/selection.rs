@@ -142,7 +142,7 @@ async fn a_shared_round_robin_goes_in_order_across_calls() {
 async fn addresses_of_a_request_take_the_registrys_place() {
     let client = nodes_of(Static::default()).build().unwrap();
     let connect = Scripted::new(|request| async move {
-        let notes = Notes::of(request.extensions()).unwrap();
+        let notes = Notes::of(&request).unwrap();
         Ok(greeting(notes.node().unwrap().address.clone()))
     });
     let addressed = builder().registry(Static::default()).connect(connect);
@@ -158,7 +158,7 @@ async fn addresses_of_a_request_take_the_registrys_place() {
 async fn go_micros_client_takes_the_first_of_several_addresses() {
     let recording = Recording::of(1);
     let client = scripted(&recording, |request| async move {
-        let notes = Notes::of(request.extensions()).unwrap();
+        let notes = Notes::of(&request).unwrap();
         Ok(greeting(notes.node().unwrap().address.clone()))
     });
     let client = client.preset(Preset::GoMicroV2).build().unwrap();

@@ -170,14 +170,14 @@ impl Selector for Nobody {
 }
 
 /// Which node an attempt was meant for.
-pub(crate) fn node_of<B>(request: &Request<B>) -> String {
-    let node = Notes::of(request.extensions()).and_then(Notes::node);
+pub(crate) fn node_of<B: 'static>(request: &Request<B>) -> String {
+    let node = Notes::of(request).and_then(Notes::node);
     node.map_or_else(String::new, |node| node.id.clone())
 }
 
 /// The zero-based number of an attempt.
-pub(crate) fn number_of<B>(request: &Request<B>) -> u32 {
-    let notes = Notes::of(request.extensions());
+pub(crate) fn number_of<B: 'static>(request: &Request<B>) -> u32 {
+    let notes = Notes::of(request);
     notes.map_or(0, |notes| notes.attempt().number)
 }
 

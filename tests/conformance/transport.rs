@@ -73,7 +73,7 @@ impl Script {
     async fn attempt(self, request: Request<Body>) -> Answer {
         let (number, outcome) = self.next();
         self.recorder.add(self.called(number, &request));
-        let deadline = Notes::of(request.extensions()).and_then(Notes::deadline);
+        let deadline = Notes::of(&request).and_then(Notes::deadline);
         let answer = match outcome {
             None => Ok(()),
             Some(outcome) => end(&outcome, deadline).await,
@@ -89,7 +89,7 @@ impl Script {
     }
 
     fn called(&self, number: usize, request: &Request<Body>) -> Value {
-        let notes = Notes::of(request.extensions()).expect("the stack leaves notes");
+        let notes = Notes::of(request).expect("the stack leaves notes");
         let node = notes.node().expect("an attempt has a node");
         let mut event = Map::new();
         event.insert("ev".to_owned(), "call".into());

@@ -113,7 +113,7 @@ impl Wrapper {
 /// Whether the options of a request, which the outermost of our layers settles, say so.
 fn is_stream(request: &Request<Body>) -> bool {
     let asked = request.extensions().get::<CallOptions>();
-    let settled = Notes::of(request.extensions()).and_then(Notes::options);
+    let settled = Notes::of(request).and_then(Notes::options);
     let options = asked.or(settled.map(|options| &**options));
     options.and_then(CallOptions::get_streaming) == Some(true)
 }
@@ -139,12 +139,12 @@ fn with_header(mut request: Request<Body>, key: &str, value: &str) -> Request<Bo
 
 fn with_node(mut request: Request<Body>, id: &str, address: &str) -> Request<Body> {
     let node = Candidate::new(Node::new(id, address));
-    Notes::of_mut(request.extensions_mut()).set_node(node);
+    Notes::of_mut(&mut request).set_node(node);
     request
 }
 
 fn with_retries(mut request: Request<Body>, retries: u32) -> Request<Body> {
-    let notes = Notes::of_mut(request.extensions_mut());
+    let notes = Notes::of_mut(&mut request);
     let options = notes.options().map(|options| CallOptions::clone(options));
     let options = options.unwrap_or_default().retries(retries);
     let deadline = notes.deadline();

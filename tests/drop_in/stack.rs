@@ -125,7 +125,7 @@ async fn towers_map_request_is_a_wrapper() {
         Ok(greeting(request.headers()["x-attempt"].to_str().unwrap()))
     });
     let stamp = MapRequestLayer::new(|mut request: Request<Body>| {
-        let attempt = Notes::of(request.extensions()).unwrap().attempt().number;
+        let attempt = Notes::of(&request).unwrap().attempt().number;
         request.headers_mut().insert("x-attempt", attempt.into());
         request
     });

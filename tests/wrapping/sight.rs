@@ -5,8 +5,10 @@ use std::sync::{
     atomic::{AtomicBool, Ordering::SeqCst},
 };
 
+use bytes::Bytes;
 use futures_util::TryFutureExt;
 use http::{Request, Response};
+use http_body_util::BodyExt;
 use tonic::{Code, Status};
 use tower_micro::{Body, CallOptions, Context, Error, Kind, Next, Notes, RetryContext, from_fn};
 
@@ -100,7 +102,7 @@ async fn a_call_wrapper_may_replace_the_node_and_the_mark_goes_to_the_one_that_w
     let recording = Recording::of(1);
     let elsewhere = Arc::clone(&nodes(8)[7]);
     let detour = from_fn(move |_, mut request: Request<Body>, next: Next| {
-        Notes::of_mut(request.extensions_mut()).set_node(Arc::clone(&elsewhere));
+        Notes::of_mut(&mut request).set_node(Arc::clone(&elsewhere));
         async move { next.run(request).await }
     });
     let client = scripted(&recording, |request| async move {
@@ -110,6 +112,36 @@ async fn a_call_wrapper_may_replace_the_node_and_the_mark_goes_to_the_one_that_w
     let reply = call(&client).await.unwrap();
     assert_eq!(reply.node, "n7");
     assert_eq!(recording.diary.text(), "select:greeter next:n0 mark:n0:ok");
+}
+
+#[tokio::test]
+async fn a_call_wrapper_may_send_another_body_in_the_place_of_the_one_it_got() {
+    let recording = Recording::of(1);
+    let client = scripted(&recording, |request| async move {
+        let node = node_of(&request);
+        let sent = request.into_body().collect().await.unwrap().to_bytes();
+        Ok(greeting(format!("{node}: {}", sent.len())))
+    });
+    let longer = from_fn(|_, request: Request<Body>, next: Next| async move {
+        let other = Bytes::from_static(&[0; 99]);
+        next.run(request.map(|body| body.replaced_by(other))).await
+    });
+    let reply = call(&client.wrap_call(longer).build().unwrap()).await;
+    assert_eq!(reply.unwrap().node, "n0: 99");
+}
+
+#[tokio::test]
+async fn a_call_wrapper_that_makes_the_body_anew_is_told_what_that_loses() {
+    let recording = Recording::of(1);
+    let client = scripted(&recording, |_| async { unreachable!("it has no node") });
+    let careless = from_fn(|_, request: Request<Body>, next: Next| async move {
+        let other = Body::from(Bytes::from_static(b"other"));
+        next.run(request.map(|_| other)).await
+    });
+    let client = client.wrap_call(careless).build().unwrap();
+    let status = call(&client).await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal);
+    assert!(status.message().contains("Body::replaced_by"), "{status:?}");
 }
 
 #[tokio::test]

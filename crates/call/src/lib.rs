@@ -21,7 +21,7 @@ pub mod timeout;
 pub mod wrapper;
 
 pub use ambient::Ambient;
-pub use body::{Body, Replay, ReplayMemory};
+pub use body::{Body, Payload, Replay, ReplayMemory};
 pub use error::{BoxError, Dialect, Disposition, Error, Kind};
 pub use hedge::Hedge;
 pub use metadata::Metadata;

@@ -1,7 +1,8 @@
 //! What the layers of one call tell each other.
 //!
-//! Layers never name one another. They leave typed notes in the request's extensions, all in one entry, so that a call pays for one
-//! insertion. A note is admitted when one layer writes it and another reads it.
+//! Layers never name one another. They leave typed notes with the request, on its [`Body`], where a look at them costs nothing; a layer
+//! that stands over bodies of another type leaves them in one entry of the extensions, where they are found once the body is captured.
+//! A note is admitted when one layer writes it and another reads it.
 //!
 //! | note | written by | read by |
 //! |---|---|---|
@@ -13,14 +14,14 @@
 //! | [`Attempt`] | retry; its time: attempt timeout | attempt timeout, wrappers; metadata |
 //! | [`Candidate`] | pick, a call wrapper | call wrappers, transport |
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{any::Any, mem, sync::Arc, time::Duration};
 
-use http::Extensions;
+use http::Request;
 use tokio::time::Instant;
 use tower_micro_registry::ServiceName;
 use tower_micro_selector::{Candidate, Chosen, Picker};
 
-use crate::{CallOptions, Dialect, Error};
+use crate::{Body, CallOptions, Dialect, Error};
 
 /// The point in time at which a call ends, whatever it is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,13 +176,20 @@ impl Common {
     }
 }
 
-/// The one entry. See the [module docs](self).
+/// All notes of a request. See the [module docs](self).
 #[derive(Clone, Debug, Default)]
 pub struct Notes {
     common: Held,
-    clock: Option<Instant>,
+    clock: Option<Clock>,
     attempt: Attempt,
     node: Option<Chosen>,
+}
+
+/// The time as it was when a layer last read it, and what the call had left of its own.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    now: Instant,
+    left: Option<Duration>,
 }
 
 /// While layers settle a call its notes are its own; then attempts share them, with one reference each.
@@ -223,31 +231,80 @@ impl Held {
     }
 }
 
+/// The body of `request`, if it is one that carries notes: which type it has is known when this is compiled.
+#[inline]
+fn carrier<B: 'static>(request: &Request<B>) -> Option<&Body> {
+    let body: &dyn Any = request.body();
+    body.downcast_ref()
+}
+
+#[inline]
+fn carrier_mut<B: 'static>(request: &mut Request<B>) -> Option<&mut Body> {
+    let body: &mut dyn Any = request.body_mut();
+    body.downcast_mut()
+}
+
+/// The notes that layers left while the request had a body of another type.
+#[cold]
+fn beside<B>(request: &Request<B>) -> Option<&Notes> {
+    request.extensions().get()
+}
+
+#[cold]
+fn beside_mut<B>(request: &mut Request<B>) -> Option<&mut Notes> {
+    request.extensions_mut().get_mut()
+}
+
+/// Moves them to a body that can carry them.
+#[cold]
+fn take_up<B: 'static>(request: &mut Request<B>) {
+    let beside = request.extensions_mut().remove();
+    if let Some(body) = carrier_mut(request) {
+        *body.notes_mut() = beside;
+    }
+}
+
 impl Notes {
     /// The notes of a request, if any layer has left some.
     #[inline]
-    pub fn of(extensions: &Extensions) -> Option<&Self> {
-        extensions.get()
-    }
-
-    /// The notes of a request, made if there are none.
-    #[inline]
-    pub fn of_mut(extensions: &mut Extensions) -> &mut Self {
-        extensions.get_or_insert_default()
+    pub fn of<B: 'static>(request: &Request<B>) -> Option<&Self> {
+        let carried = carrier(request).and_then(Body::notes);
+        carried.or_else(|| beside(request))
     }
 
     /// The same, to be changed.
     #[inline]
-    pub fn get_mut(extensions: &mut Extensions) -> Option<&mut Self> {
-        extensions.get_mut()
+    pub fn get_mut<B: 'static>(request: &mut Request<B>) -> Option<&mut Self> {
+        if carrier(request).is_some_and(|body| body.notes().is_some()) {
+            return carrier_mut(request)?.notes_mut().as_mut();
+        }
+        beside_mut(request)
     }
 
-    /// What `change` makes of the notes of a request, made if there are none. Where they are there it costs one look.
+    /// The notes of a request, made if there are none.
     #[inline]
-    pub fn change<R>(extensions: &mut Extensions, change: impl FnOnce(&mut Self) -> R) -> R {
-        match Self::get_mut(extensions) {
-            Some(notes) => change(notes),
-            None => change(Self::of_mut(extensions)),
+    pub fn of_mut<B: 'static>(request: &mut Request<B>) -> &mut Self {
+        if carrier(request).is_none() {
+            return request.extensions_mut().get_or_insert_default();
+        }
+        if carrier(request).is_some_and(|body| body.notes().is_none()) {
+            take_up(request);
+        }
+        let body = carrier_mut(request).expect("it was there above");
+        body.notes_mut().get_or_insert_default()
+    }
+
+    /// Those of a call that begins.
+    #[inline]
+    pub fn of_service(service: ServiceName) -> Self {
+        let service = Some(service);
+        let common = Common {
+            service,
+            ..Common::default()
+        };
+        Self {
+            common: Held::Own(common),
+            ..Self::default()
         }
     }
 
@@ -298,7 +355,20 @@ impl Notes {
     /// The time, as it was when a layer last had to wait. Reading it costs less than asking the clock once more.
     #[inline]
     pub fn now(&self) -> Instant {
-        self.clock.unwrap_or_else(Instant::now)
+        self.clock.map_or_else(Instant::now, |clock| clock.now)
+    }
+
+    /// What is left of the call's time, at [`now`](Self::now); zero when it is over, `None` without a deadline.
+    #[inline]
+    pub fn time_left(&self) -> Option<Duration> {
+        match self.clock {
+            Some(clock) => clock.left,
+            None => self.left_at(Instant::now()),
+        }
+    }
+
+    fn left_at(&self, now: Instant) -> Option<Duration> {
+        self.deadline().map(|deadline| deadline.remaining(now))
     }
 
     /// The service as the caller named it.
@@ -337,12 +407,22 @@ impl Notes {
         let common = self.common.own();
         common.options = Some(options);
         common.deadline = deadline;
+        self.clock = None;
+    }
+
+    /// The same at `now`, the moment at which the deadline was given.
+    #[inline]
+    pub fn settle(&mut self, options: Arc<CallOptions>, deadline: Option<Deadline>, now: Instant) {
+        self.set_options(options, deadline);
+        let left = deadline.map(|deadline| deadline.timeout());
+        self.clock = Some(Clock { now, left });
     }
 
     /// Writes what time it is.
     #[inline]
     pub fn set_now(&mut self, now: Instant) {
-        self.clock = Some(now);
+        let left = self.left_at(now);
+        self.clock = Some(Clock { now, left });
     }
 
     /// Writes the service as the caller named it.
@@ -389,9 +469,11 @@ impl Notes {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use tower_micro_selector::Random;
 
     use super::*;
+    use crate::Replay;
 
     fn noted() -> Notes {
         let nodes = ["10.0.0.1:1", "10.0.0.2:1"].map(Candidate::at).to_vec();
@@ -420,6 +502,58 @@ mod tests {
         notes.set_options(Arc::default(), None);
         let second = picker(notes.common()).next().unwrap();
         assert!(!Arc::ptr_eq(&first, &second));
+    }
+
+    fn request(payload: &'static [u8]) -> Request<Body> {
+        Request::new(Bytes::from_static(payload).into())
+    }
+
+    #[test]
+    fn notes_stay_with_a_body_that_takes_the_place_of_another() {
+        let mut request = request(b"hello");
+        *Notes::of_mut(&mut request) = noted();
+        let request = request.map(|body| body.replaced_by(Bytes::from_static(b"hi")));
+        assert!(Notes::of(&request).unwrap().picker().is_some());
+        assert_eq!(format!("{:?}", request.body()), "Body(2 bytes)");
+    }
+
+    #[test]
+    fn notes_stay_with_a_body_that_is_sent_twice() {
+        let mut request = request(b"hello");
+        *Notes::of_mut(&mut request) = noted();
+        let again = Request::new(request.body().replay().unwrap());
+        Notes::of_mut(&mut request).set_attempts_left(7);
+        let notes = Notes::of(&again).unwrap();
+        assert!(notes.picker().is_some());
+        assert_eq!(notes.attempt().left, 0, "each has its own");
+    }
+
+    #[test]
+    fn notes_that_were_left_with_another_body_are_taken_up() {
+        let mut foreign = Request::new(tonic::body::Body::empty());
+        assert!(Notes::of(&foreign).is_none());
+        Notes::of_mut(&mut foreign).set_attempts_left(1);
+        let mut captured = foreign.map(Replay::capture);
+        assert_eq!(Notes::of(&captured).unwrap().attempt().left, 1);
+        assert_eq!(Notes::get_mut(&mut captured).unwrap().attempt().left, 1);
+        Notes::of_mut(&mut captured).set_attempts_left(2);
+        assert_eq!(Notes::of(&captured).unwrap().attempt().left, 2);
+        assert!(captured.extensions().get::<Notes>().is_none(), "moved");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_is_what_was_left_when_the_clock_was_read() {
+        let second = Duration::from_secs(1);
+        let mut notes = Notes::default();
+        assert_eq!(notes.time_left(), None);
+        let now = Instant::now();
+        notes.settle(Arc::default(), Some(Deadline::after(2 * second, now)), now);
+        tokio::time::advance(second).await;
+        assert_eq!(notes.time_left(), Some(2 * second));
+        notes.set_now(Instant::now());
+        assert_eq!(notes.time_left(), Some(second));
+        notes.set_options(Arc::default(), None);
+        assert_eq!(notes.time_left(), None);
     }
 
     #[test]

@@ -25,9 +25,9 @@ pub struct Context {
 
 impl Context {
     /// The context of `request`.
-    pub fn of<B>(request: &Request<B>) -> Self {
+    pub fn of<B: 'static>(request: &Request<B>) -> Self {
         Self {
-            notes: Notes::of(request.extensions()).cloned().unwrap_or_default(),
+            notes: Notes::of(request).cloned().unwrap_or_default(),
             path: request.uri().path().to_owned(),
         }
     }

@@ -80,8 +80,8 @@ impl Service<Request<tonic::body::Body>> for Channel {
     fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
         match &mut self.stack {
             Ok(named) => {
-                let mut request = request.map(Replay::capture);
-                Notes::of_mut(request.extensions_mut()).set_service(named.service.clone());
+                let notes = Notes::of_service(named.service.clone());
+                let request = request.map(|body| body.capture().noted(notes));
                 named.stack.start(request)
             }
             Err(error) => Box::pin(std::future::ready(Err(error.clone()))),

@@ -69,8 +69,8 @@ impl<M> Clone for Source<M> {
 }
 
 impl<M> Source<M> {
-    fn labels<B>(&self, request: &Request<B>) -> Labels {
-        let notes = Notes::of(request.extensions());
+    fn labels<B: 'static>(&self, request: &Request<B>) -> Labels {
+        let notes = Notes::of(request);
         Labels {
             method: self.methods.name(request.uri().path()),
             service: notes.and_then(Notes::service).cloned(),
@@ -150,7 +150,7 @@ impl<M> Clone for Calls<M> {
 impl<M: Measure> Observer for Calls<M> {
     type Watch = OneCall<M>;
 
-    fn begin<B>(&self, request: &mut Request<B>) -> Option<OneCall<M>> {
+    fn begin<B: 'static>(&self, request: &mut Request<B>) -> Option<OneCall<M>> {
         let labels = self.0.labels(request);
         self.0.measure.call_began(&labels);
         Some(OneCall {
@@ -214,9 +214,9 @@ impl<M> Clone for Attempts<M> {
 impl<M: Measure> Observer for Attempts<M> {
     type Watch = OneAttempt<M>;
 
-    fn begin<B>(&self, request: &mut Request<B>) -> Option<OneAttempt<M>> {
+    fn begin<B: 'static>(&self, request: &mut Request<B>) -> Option<OneAttempt<M>> {
         let labels = self.source.labels(request);
-        let notes = Notes::of(request.extensions());
+        let notes = Notes::of(request);
         let node = notes.and_then(Notes::node).filter(|_| self.by_node);
         self.source.measure.attempt_began(&labels);
         Some(OneAttempt {

@@ -91,7 +91,7 @@ impl<M> Clone for Handlers<M> {
 impl<M: Measure> Observer for Handlers<M> {
     type Watch = OneHandled<M>;
 
-    fn begin<B>(&self, request: &mut Request<B>) -> Option<OneHandled<M>> {
+    fn begin<B: 'static>(&self, request: &mut Request<B>) -> Option<OneHandled<M>> {
         Some(OneHandled {
             handlers: self.clone(),
             uri: request.uri().clone(),

@@ -20,7 +20,7 @@
 //! impl Observer for Count {
 //!     type Watch = Self;
 //!
-//!     fn begin<B>(&self, _: &mut http::Request<B>) -> Option<Self> {
+//!     fn begin<B: 'static>(&self, _: &mut http::Request<B>) -> Option<Self> {
 //!         Some(Self)
 //!     }
 //! }
@@ -90,6 +90,7 @@ impl<S, O> ObserveExchange<S, O> {
 
 impl<S, O, B, RB> Service<Request<B>> for ObserveExchange<S, O>
 where
+    B: 'static,
     S: Service<Request<B>, Response = Response<RB>>,
     RB: Body + 'static,
     O: Observer,

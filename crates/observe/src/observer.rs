@@ -16,7 +16,7 @@ pub trait Observer {
     }
 
     /// A request begins. `None` if nobody wants to know how it goes on; then nothing more is done for it.
-    fn begin<B>(&self, request: &mut Request<B>) -> Option<Self::Watch>;
+    fn begin<B: 'static>(&self, request: &mut Request<B>) -> Option<Self::Watch>;
 }
 
 /// Looks on while one request is under way. [`ended`](Self::ended) is called exactly once, whatever happens.

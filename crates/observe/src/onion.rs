@@ -23,7 +23,7 @@
 //! impl Observer for Print {
 //!     type Watch = Path;
 //!
-//!     fn begin<B>(&self, request: &mut Request<B>) -> Option<Path> {
+//!     fn begin<B: 'static>(&self, request: &mut Request<B>) -> Option<Path> {
 //!         Some(Path(request.uri().path().to_owned()))
 //!     }
 //! }
@@ -92,6 +92,7 @@ impl<S, O> Observe<S, O> {
 
 impl<S, O, B, RB> Service<Request<B>> for Observe<S, O>
 where
+    B: 'static,
     S: Service<Request<B>, Response = Response<RB>>,
     S::Error: Into<Error>,
     RB: AnswerBody,
@@ -122,6 +123,7 @@ impl<S, O: Observer> Observe<S, O> {
     #[inline(never)]
     fn shown<B>(&mut self, mut request: Request<B>) -> ResponseFuture<S::Future, O::Watch>
     where
+        B: 'static,
         S: Service<Request<B>>,
     {
         let Some(watch) = self.observer.begin(&mut request) else {

@@ -32,7 +32,7 @@ impl Diary {
 impl Observer for Diary {
     type Watch = Self;
 
-    fn begin<B>(&self, request: &mut Request<B>) -> Option<Self> {
+    fn begin<B: 'static>(&self, request: &mut Request<B>) -> Option<Self> {
         let wanted = !request.headers().contains_key("unseen");
         wanted.then(|| self.clone())
     }
@@ -232,7 +232,7 @@ impl Observer for Idle {
         true
     }
 
-    fn begin<B>(&self, _: &mut Request<B>) -> Option<Diary> {
+    fn begin<B: 'static>(&self, _: &mut Request<B>) -> Option<Diary> {
         unreachable!("nobody looks")
     }
 }

@@ -155,8 +155,8 @@ impl Observer for EachAttempt {
         is_idle()
     }
 
-    fn begin<B>(&self, request: &mut Request<B>) -> Option<Attempt> {
-        let notes = Notes::of(request.extensions());
+    fn begin<B: 'static>(&self, request: &mut Request<B>) -> Option<Attempt> {
+        let notes = Notes::of(request);
         let number = notes.map_or(0, |notes| notes.attempt().number);
         let facts = || Facts {
             number,

@@ -96,9 +96,9 @@ pub struct Calls {
 }
 
 impl Calls {
-    fn span<B>(&self, request: &Request<B>) -> Span {
+    fn span<B: 'static>(&self, request: &Request<B>) -> Span {
         let path = request.uri().path();
-        let notes = Notes::of(request.extensions());
+        let notes = Notes::of(request);
         let service = notes.and_then(|notes| Some(notes.service()?.as_str()));
         let span = span!(
             target: attributes::CALL,
@@ -132,7 +132,7 @@ impl Observer for Calls {
         is_idle()
     }
 
-    fn begin<B>(&self, request: &mut Request<B>) -> Option<Call> {
+    fn begin<B: 'static>(&self, request: &mut Request<B>) -> Option<Call> {
         let span = self.span(request);
         if !span.is_disabled() {
             return Some(Call::new(span, self.settings.propagation.clone()));

@@ -112,7 +112,7 @@ impl Handlers {
 impl Observer for Handlers {
     type Watch = Handler;
 
-    fn begin<B>(&self, request: &mut Request<B>) -> Option<Handler> {
+    fn begin<B: 'static>(&self, request: &mut Request<B>) -> Option<Handler> {
         let span = self.span(asked(request.uri().path()));
         let handler = Handler::under(span, &self.settings.propagation, request.headers())?;
         if !handler.span.is_disabled() {

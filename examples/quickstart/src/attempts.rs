@@ -57,6 +57,7 @@ pub(crate) struct CountAttempts<S> {
 
 impl<S, B> Service<Request<B>> for CountAttempts<S>
 where
+    B: 'static,
     S: Service<Request<B>>,
 {
     type Response = S::Response;
@@ -68,7 +69,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> S::Future {
-        let notes = Notes::of(request.extensions());
+        let notes = Notes::of(&request);
         if let Some(node) = notes.and_then(Notes::node) {
             self.attempts.count(&node.id);
         }

@@ -176,7 +176,7 @@ impl<S: Service<Request<Body>>> Service<Request<Body>> for Noted<S> {
 
     fn call(&mut self, mut request: Request<Body>) -> S::Future {
         let deadline = Deadline::after(Duration::from_secs(5), Instant::now());
-        let notes = Notes::of_mut(request.extensions_mut());
+        let notes = Notes::of_mut(&mut request);
         notes.set_options(Arc::clone(&self.notes.options), Some(deadline));
         notes.set_attempt(Attempt::new(0, 2));
         self.inner.call(request)

@@ -20,6 +20,7 @@
 //!
 //! A stream can be made replayable within bounds: see [`Body::replayable`].
 
+mod payload;
 mod shared;
 #[cfg(test)]
 mod tests;
@@ -36,45 +37,23 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::Status;
 
-use shared::Reader;
-pub use shared::ReplayMemory;
+use self::payload::Other;
+pub use self::{payload::Payload, shared::ReplayMemory};
+use crate::Notes;
 
 /// Bytes taken in advance from a body that has not ended.
 const AHEAD: usize = 64 * 1024;
 
-/// A request body inside of the onion. See the [module docs](self).
+/// A request body inside of the onion, and what layers have noted of its call. See the [module docs](self).
+///
+/// One word, for a request is handed from layer to layer with its body.
 #[derive(Default)]
-pub struct Body {
-    kind: Kind,
-}
+pub struct Body(Option<Box<Carried>>);
 
-/// A request is handed from layer to layer with its body: what is rare has a box, so that the body is no larger than [`Bytes`].
-enum Kind {
-    Once(Bytes),
-    Other(Option<Box<Other>>),
-}
-
-/// What is not one run of bytes; nothing at all has no box.
-enum Other {
-    Pending {
-        ahead: VecDeque<Frame<Bytes>>,
-        rest: tonic::body::Body,
-    },
-    Shared(Reader),
-    Failed(Status),
-}
-
-impl Default for Kind {
-    fn default() -> Self {
-        Self::Other(None)
-    }
-}
-
-impl From<Other> for Body {
-    fn from(other: Other) -> Self {
-        let kind = Kind::Other(Some(Box::new(other)));
-        Self { kind }
-    }
+#[derive(Default)]
+struct Carried {
+    payload: Payload,
+    notes: Option<Notes>,
 }
 
 /// A body type that retry can take apart and build again.
@@ -90,8 +69,8 @@ pub trait Replay: HttpBody<Data = Bytes> + Default + Send + 'static {
         None
     }
 
-    /// The same body once more, if all of it is there and that can be seen from outside.
-    fn whole(&self) -> Option<Body> {
+    /// What it sends once more, if all of it is there and that can be seen from outside.
+    fn whole(&self) -> Option<Payload> {
         None
     }
 }
@@ -109,129 +88,120 @@ impl Replay for Body {
         Some(self.is_complete())
     }
 
-    fn whole(&self) -> Option<Body> {
-        self.is_complete().then(|| self.replay()).flatten()
+    fn whole(&self) -> Option<Payload> {
+        match &self.0 {
+            Some(carried) if carried.payload.is_complete() => carried.payload.replay(),
+            Some(_) => None,
+            None => Some(Payload::default()),
+        }
     }
 }
 
 impl Replay for tonic::body::Body {
     fn capture(self) -> Body {
-        drain(self)
+        drain(self).into()
     }
 
     fn restore(body: Body) -> Self {
-        match body.kind {
-            Kind::Other(Some(other)) => match *other {
-                Other::Pending { ahead, rest } if ahead.is_empty() => rest,
-                other => Self::new(Body::from(other)),
-            },
-            _ => Self::new(body),
-        }
+        body.into_payload().into_tonic()
     }
 }
 
 impl Body {
     /// A body without a byte.
     pub const fn empty() -> Self {
-        let kind = Kind::Other(None);
-        Self { kind }
+        Self(None)
     }
 
-    /// The same body once more, or `None` if it cannot begin again: it failed, or it had not ended when it was captured
-    /// and is not [`replayable`](Self::replayable), or no longer.
+    /// The same body once more, with a copy of what was noted, or `None` if it cannot begin again: it failed, or it had not ended when
+    /// it was captured and is not [`replayable`](Self::replayable), or no longer.
     pub fn replay(&self) -> Option<Self> {
-        let kind = match &self.kind {
-            Kind::Once(bytes) => Kind::Once(bytes.clone()),
-            Kind::Other(None) => Kind::Other(None),
-            Kind::Other(Some(other)) => return other.replay(),
+        let Some(carried) = &self.0 else {
+            return Some(Self::empty());
         };
-        Some(Self { kind })
-    }
-
-    /// The same, for an attempt that takes the place of those before: of a stream they read nothing more.
-    pub fn replay_anew(&self) -> Option<Self> {
-        match self.reader() {
-            Some(reader) => Some(Other::Shared(reader.anew()?).into()),
-            None => self.replay(),
-        }
+        let payload = carried.payload.replay()?;
+        let notes = carried.notes.clone();
+        Some(Self(Some(Box::new(Carried { payload, notes }))))
     }
 
     /// A body that has not ended, as one that [`replay`](Self::replay) can begin again as long as at most `limit` bytes of it were
     /// read and `memory` has room for them. Past either bound it goes on, and cannot begin again. Any other body stays as it is.
     #[must_use]
-    pub fn replayable(self, limit: usize, memory: &Arc<ReplayMemory>) -> Self {
-        let other = match self.kind {
-            Kind::Other(Some(other)) if limit > 0 => other,
-            kind => return Self { kind },
-        };
-        match *other {
-            Other::Pending { ahead, rest } => {
-                Other::Shared(Reader::new(ahead, rest, limit, Arc::clone(memory))).into()
-            }
-            other => other.into(),
+    pub fn replayable(mut self, limit: usize, memory: &Arc<ReplayMemory>) -> Self {
+        if let Some(carried) = &mut self.0 {
+            let payload = std::mem::take(&mut carried.payload);
+            carried.payload = payload.replayable(limit, memory);
         }
+        self
+    }
+
+    /// `other` in place of this one, for the same call: what was noted of it stays. A wrapper that compresses or signs what is sent
+    /// hands the outcome on so. A body that is made anew knows neither the node nor the deadline of its call.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use tower_micro_call::Body;
+    ///
+    /// # let request = http::Request::new(Body::from(Bytes::from_static(b"hello")));
+    /// let request = request.map(|body| body.replaced_by(Bytes::from_static(b"hi")));
+    /// # let _ = request;
+    /// ```
+    #[must_use]
+    pub fn replaced_by(mut self, other: impl Into<Self>) -> Self {
+        self.0.get_or_insert_default().payload = other.into().into_payload();
+        self
     }
 
     /// Whether all of it is here, so that it can be sent again.
-    pub const fn is_complete(&self) -> bool {
-        matches!(self.kind, Kind::Once(_) | Kind::Other(None))
+    pub fn is_complete(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_none_or(|carried| carried.payload.is_complete())
     }
 
-    fn reader(&self) -> Option<&Reader> {
-        match &self.kind {
-            Kind::Other(Some(other)) => match &**other {
-                Other::Shared(reader) => Some(reader),
-                Other::Pending { .. } | Other::Failed(_) => None,
-            },
-            _ => None,
-        }
+    /// The same body, of the call that `notes` tell of.
+    #[must_use]
+    pub fn noted(mut self, notes: Notes) -> Self {
+        *self.notes_mut() = Some(notes);
+        self
+    }
+
+    /// What it sends.
+    pub fn into_payload(self) -> Payload {
+        self.0
+            .map_or_else(Payload::default, |carried| carried.payload)
+    }
+
+    #[inline]
+    pub(crate) fn notes(&self) -> Option<&Notes> {
+        self.0.as_ref()?.notes.as_ref()
+    }
+
+    #[inline]
+    pub(crate) fn notes_mut(&mut self) -> &mut Option<Notes> {
+        &mut self.0.get_or_insert_default().notes
     }
 }
 
-impl Other {
-    fn replay(&self) -> Option<Body> {
-        match self {
-            Self::Shared(reader) => Some(Self::Shared(reader.again()?).into()),
-            Self::Pending { .. } | Self::Failed(_) => None,
-        }
-    }
-
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        match self {
-            Self::Pending { ahead, rest } => match ahead.pop_front() {
-                Some(frame) => Poll::Ready(Some(Ok(frame))),
-                None => Pin::new(rest).poll_frame(cx),
-            },
-            Self::Shared(reader) => reader.poll_frame(cx),
-            Self::Failed(status) => Poll::Ready(Some(Err(status.clone()))),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Pending { ahead, rest } => ahead.is_empty() && rest.is_end_stream(),
-            Self::Shared(_) | Self::Failed(_) => false,
-        }
+impl From<Payload> for Body {
+    fn from(payload: Payload) -> Self {
+        let notes = None;
+        Self(Some(Box::new(Carried { payload, notes })))
     }
 }
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        let kind = if bytes.is_empty() {
-            Kind::Other(None)
-        } else {
-            Kind::Once(bytes)
-        };
-        Self { kind }
+        Payload::from(bytes).into()
     }
 }
 
 /// Polls `rest` until it ends, fails, has to wait, or has given enough. A unary message is one frame, and costs no queue.
-fn drain(mut rest: tonic::body::Body) -> Body {
+fn drain(mut rest: tonic::body::Body) -> Payload {
     let first = match poll_now(&mut rest) {
         Poll::Ready(Some(Ok(frame))) => frame,
         Poll::Ready(Some(Err(status))) => return Other::Failed(status).into(),
-        Poll::Ready(None) => return Body::empty(),
+        Poll::Ready(None) => return Payload::default(),
         Poll::Pending => return pending(VecDeque::new(), rest),
     };
     match poll_now(&mut rest) {
@@ -242,7 +212,7 @@ fn drain(mut rest: tonic::body::Body) -> Body {
     }
 }
 
-fn drain_more(mut ahead: VecDeque<Frame<Bytes>>, mut rest: tonic::body::Body) -> Body {
+fn drain_more(mut ahead: VecDeque<Frame<Bytes>>, mut rest: tonic::body::Body) -> Payload {
     let size = |frame: &Frame<Bytes>| frame.data_ref().map_or(0, Bytes::len);
     let mut taken: usize = ahead.iter().map(size).sum();
     while taken < AHEAD {
@@ -259,7 +229,7 @@ fn drain_more(mut ahead: VecDeque<Frame<Bytes>>, mut rest: tonic::body::Body) ->
     pending(ahead, rest)
 }
 
-fn pending(ahead: VecDeque<Frame<Bytes>>, rest: tonic::body::Body) -> Body {
+fn pending(ahead: VecDeque<Frame<Bytes>>, rest: tonic::body::Body) -> Payload {
     Other::Pending { ahead, rest }.into()
 }
 
@@ -269,7 +239,7 @@ fn poll_now(body: &mut tonic::body::Body) -> Poll<Option<Result<Frame<Bytes>, St
 }
 
 /// One run of bytes out of all frames. gRPC requests have no trailers, so frames without data carry nothing.
-fn joined(frames: VecDeque<Frame<Bytes>>) -> Body {
+fn joined(frames: VecDeque<Frame<Bytes>>) -> Payload {
     let mut all = BytesMut::new();
     let data = frames
         .into_iter()
@@ -286,54 +256,31 @@ impl HttpBody for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if let Kind::Other(Some(other)) = &mut self.kind {
-            let polled = other.poll_frame(cx);
-            if let Other::Failed(_) = **other {
-                self.kind = Kind::default();
-            }
-            return polled;
+        match &mut self.0 {
+            Some(carried) => Pin::new(&mut carried.payload).poll_frame(cx),
+            None => Poll::Ready(None),
         }
-        Poll::Ready(match std::mem::take(&mut self.kind) {
-            Kind::Once(bytes) => Some(Ok(Frame::data(bytes))),
-            Kind::Other(_) => None,
-        })
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.kind {
-            Kind::Once(_) => false,
-            Kind::Other(other) => other.as_ref().is_none_or(|other| other.is_end_stream()),
-        }
+        self.0
+            .as_ref()
+            .is_none_or(|carried| carried.payload.is_end_stream())
     }
 
-    // Never exact, except for nothing at all: an exact length would put a `content-length` on the wire.
     fn size_hint(&self) -> SizeHint {
-        let mut hint = SizeHint::new();
-        match &self.kind {
-            Kind::Once(bytes) => hint.set_lower(bytes.len() as u64),
-            Kind::Other(None) => hint.set_exact(0),
-            Kind::Other(Some(_)) => {}
-        }
-        hint
+        let empty = || SizeHint::with_exact(0);
+        self.0
+            .as_ref()
+            .map_or_else(empty, |carried| carried.payload.size_hint())
     }
 }
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.kind {
-            Kind::Once(bytes) => write!(f, "Body({} bytes)", bytes.len()),
-            Kind::Other(None) => f.write_str("Body(empty)"),
-            Kind::Other(Some(other)) => write!(f, "Body({other:?})"),
-        }
-    }
-}
-
-impl fmt::Debug for Other {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Pending { ahead, .. } => write!(f, "{} frames, not ended", ahead.len()),
-            Self::Shared(reader) => fmt::Debug::fmt(reader, f),
-            Self::Failed(status) => write!(f, "failed: {}", status.code()),
+        match &self.0 {
+            Some(carried) => write!(f, "Body({:?})", carried.payload),
+            None => f.write_str("Body(empty)"),
         }
     }
 }

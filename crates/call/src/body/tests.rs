@@ -211,7 +211,7 @@ async fn an_attempt_that_takes_the_place_of_another_cuts_it_off() {
     let (mut first, _memory) = kept(2, 1024, slow(vec![data(b"ab"), data(b"c")]));
     let again = first.replay().unwrap();
     first.frame().await.unwrap().unwrap();
-    let second = again.replay_anew().unwrap();
+    let second = again.into_payload().replay_anew().unwrap();
     let status = first.frame().await.unwrap().unwrap_err();
     assert_eq!(status.code(), tonic::Code::Aborted);
     assert_eq!(second.collect().await.unwrap().to_bytes(), "abc");
@@ -223,7 +223,7 @@ async fn an_attempt_that_waits_hears_that_it_was_cut_off() {
     let again = first.replay().unwrap();
     let first = tokio::spawn(first.collect());
     tokio::task::yield_now().await;
-    let _second = again.replay_anew().unwrap();
+    let _second = again.into_payload().replay_anew().unwrap();
     let status = first.await.unwrap().unwrap_err();
     assert_eq!(status.code(), tonic::Code::Aborted);
 }
@@ -271,6 +271,7 @@ proptest! {
 }
 
 #[test]
-fn a_body_is_no_larger_than_its_bytes() {
-    assert_eq!(size_of::<Body>(), size_of::<Bytes>());
+fn a_payload_is_no_larger_than_its_bytes_and_a_body_is_one_word() {
+    assert_eq!(size_of::<Payload>(), size_of::<Bytes>());
+    assert_eq!(size_of::<Body>(), size_of::<usize>());
 }

@@ -83,12 +83,12 @@ pub struct Deadlined<S> {
 
 impl<S> Deadlined<S> {
     /// The settled deadline, or one of this layer's own, which is noted for those inside.
-    fn end_of<B>(&self, request: &mut Request<B>) -> Option<End> {
-        if let Some(end) = Notes::of(request.extensions()).and_then(End::noted) {
+    fn end_of<B: 'static>(&self, request: &mut Request<B>) -> Option<End> {
+        if let Some(end) = Notes::of(request).and_then(End::noted) {
             return Some(end);
         }
         let deadline = Deadline::after(self.default?, Instant::now());
-        let notes = Notes::of_mut(request.extensions_mut());
+        let notes = Notes::of_mut(request);
         let options = notes.options().cloned().unwrap_or_default();
         notes.set_options(options, Some(deadline));
         End::noted(notes)
@@ -99,6 +99,7 @@ impl<S, B, RB> Service<Request<B>> for Deadlined<S>
 where
     S: Service<Request<B>, Response = Response<RB>>,
     S::Error: Into<Error>,
+    B: 'static,
     RB: AnswerBody,
 {
     type Response = Response<ResponseBody>;
@@ -115,7 +116,7 @@ where
             return ResponseFuture::new(call, None);
         };
         if end.deadline.timeout().is_zero() {
-            let error = end.error(Notes::of(request.extensions()).and_then(Notes::service));
+            let error = end.error(Notes::of(&request).and_then(Notes::service));
             return ResponseFuture::new(answer::ResponseFuture::refused(error), None);
         }
         let call = answer::ResponseFuture::Calling(self.inner.call(request));

@@ -105,10 +105,7 @@ impl<S> Options<S> {
         let now = Instant::now();
         let own = own_timeout(&options, requested);
         let deadline = deadline_of(request, options.spoken(), own, ambient.as_deref(), now)?;
-        Notes::change(request.extensions_mut(), |notes| {
-            notes.set_options(options, deadline);
-            notes.set_now(now);
-        });
+        Notes::of_mut(request).settle(options, deadline, now);
         Ok(())
     }
 

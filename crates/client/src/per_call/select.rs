@@ -234,6 +234,7 @@ impl<S: Clone> Select<S> {
 
 impl<S, B> Service<Request<B>> for Select<S>
 where
+    B: 'static,
     S: Service<Request<B>> + Clone,
     S::Error: Into<Error>,
 {
@@ -246,7 +247,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        match Notes::change(request.extensions_mut(), |notes| self.layer.choose(notes)) {
+        match self.layer.choose(Notes::of_mut(&mut request)) {
             Chosen::Set => ResponseFuture::Calling(self.inner.call(request)),
             Chosen::Nothing(error) => ResponseFuture::Refused(Some(error)),
             Chosen::Later(question, selection) => self.wait(*question, selection, request),
@@ -311,6 +312,7 @@ impl<S, R> Waiting<S, R> {
 
 impl<S, B> Future for ResponseFuture<S, Request<B>, S::Future>
 where
+    B: 'static,
     S: Service<Request<B>>,
     S::Error: Into<Error>,
 {
@@ -329,7 +331,7 @@ where
                         .parked
                         .take()
                         .expect("taken once, when the wait ends");
-                    let notes = Notes::of_mut(request.extensions_mut());
+                    let notes = Notes::of_mut(&mut request);
                     notes.set_picker(&waiting.question.service, picker);
                     notes.set_now(Instant::now());
                     ready.call(request)

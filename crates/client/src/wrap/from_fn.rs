@@ -123,6 +123,7 @@ impl<F, B, Fut> fmt::Debug for FromFn<F, B, Fut> {
 
 impl<F, B, Fut> Service<Request<B>> for FromFn<F, B, Fut>
 where
+    B: 'static,
     F: Fn(CallContext, Request<B>, Next<B>) -> Fut,
     Fut: Future<Output = Answer>,
 {

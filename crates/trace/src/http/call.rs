@@ -110,7 +110,7 @@ fn span_of<B>(request: &Request<B>) -> Span {
 impl Observer for HttpCalls {
     type Watch = HttpCall;
 
-    fn begin<B>(&self, request: &mut Request<B>) -> Option<HttpCall> {
+    fn begin<B: 'static>(&self, request: &mut Request<B>) -> Option<HttpCall> {
         let span = span_of(request);
         let propagation = &self.settings.propagation;
         propagation.inject_headers(&context_of(&span), request.headers_mut());

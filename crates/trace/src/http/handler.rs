@@ -91,7 +91,7 @@ pub struct HttpHandlers {
 }
 
 impl HttpHandlers {
-    fn span<B>(&self, request: &Request<B>) -> Span {
+    fn span<B: 'static>(&self, request: &Request<B>) -> Span {
         let route = (self.route)(request.extensions());
         let verb = verb(request.method());
         let name = || match route {
@@ -119,7 +119,7 @@ impl HttpHandlers {
 impl Observer for HttpHandlers {
     type Watch = HttpHandler;
 
-    fn begin<B>(&self, request: &mut Request<B>) -> Option<HttpHandler> {
+    fn begin<B: 'static>(&self, request: &mut Request<B>) -> Option<HttpHandler> {
         let span = self.span(request);
         let propagation = &self.settings.propagation;
         Handler::under(span, propagation, request.headers()).map(HttpHandler)

@@ -116,6 +116,7 @@ impl<S, B, RB> Service<Request<B>> for Pick<S>
 where
     S: Service<Request<B>, Response = Response<RB>>,
     S::Error: Into<Error>,
+    B: 'static,
     RB: AnswerBody,
 {
     type Response = Response<ResponseBody>;
@@ -129,7 +130,7 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let mut picked = None;
         let mut reports = false;
-        if let Some(notes) = Notes::get_mut(request.extensions_mut()) {
+        if let Some(notes) = Notes::get_mut(&mut request) {
             reports = self::reports(notes);
             match self.pick(notes) {
                 Ok(node) => picked = node,

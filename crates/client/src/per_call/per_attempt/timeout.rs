@@ -91,14 +91,14 @@ fn share(notes: &Notes, options: &CallOptions) -> Option<Duration> {
     let left = notes.attempt().left;
     let shared =
         left > 0 && options.get_idempotent() == Some(true) && !options.spoken().is_go_micro();
-    let deadline = notes.deadline().filter(|_| shared)?;
-    Some(deadline.remaining(notes.now()) / left.saturating_add(1))
+    let time = notes.time_left().filter(|_| shared)?;
+    Some(time / left.saturating_add(1))
 }
 
 impl<S> AttemptTimeout<S> {
     /// Notes the time of this attempt for those inside.
-    fn settle<B>(&self, request: &mut Request<B>) -> Option<Duration> {
-        let Some(notes) = Notes::get_mut(request.extensions_mut()) else {
+    fn settle<B: 'static>(&self, request: &mut Request<B>) -> Option<Duration> {
+        let Some(notes) = Notes::get_mut(request) else {
             return self.default;
         };
         let timeout = of(notes).or(self.default);
@@ -109,6 +109,7 @@ impl<S> AttemptTimeout<S> {
 
 impl<S, B> Service<Request<B>> for AttemptTimeout<S>
 where
+    B: 'static,
     S: Service<Request<B>>,
     S::Error: Into<Error>,
 {

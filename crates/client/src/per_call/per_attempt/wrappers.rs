@@ -86,7 +86,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let options = Notes::of(request.extensions()).and_then(Notes::options);
+        let options = Notes::of(&request).and_then(Notes::options);
         match options.filter(|options| !options.get_call_wrappers().is_empty()) {
             None => ResponseFuture::Calling(self.inner.call(request)),
             Some(options) => {

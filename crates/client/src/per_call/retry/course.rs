@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use http::{Request, Response};
 use tokio::time::{Instant, Sleep, sleep};
 use tower_micro_call::{
-    Body, CallOptions, CallReport, Common, Deadline, Error, Hedge, Kind, Replay, ResponseBody,
+    CallOptions, CallReport, Common, Deadline, Error, Hedge, Kind, Payload, Replay, ResponseBody,
     RetryContext,
 };
 use tower_micro_selector::Picker;
@@ -60,10 +60,10 @@ impl Course {
 
     /// It may have `retries` more attempts, which are made of `request` and of `body`.
     #[inline]
-    pub(super) fn keep<B>(&mut self, request: &Request<B>, body: Body, retries: u32) {
+    pub(super) fn keep<B>(&mut self, request: &Request<B>, payload: Payload, retries: u32) {
         self.is_repeatable = true;
         self.again.retries = retries;
-        self.again.head.keep(request, body);
+        self.again.head.keep(request, payload);
     }
 
     #[inline]

@@ -87,7 +87,7 @@ impl<S> Inner<S> {
             return None;
         }
         let mut request = course.request_beside()?;
-        Notes::of_mut(request.extensions_mut()).set_now(Instant::now());
+        Notes::of_mut(&mut request).set_now(Instant::now());
         Some(inner.call(request))
     }
 }
@@ -216,7 +216,7 @@ where
                             continue;
                         }
                         let mut request = request.take().expect("kept until it is sent");
-                        Notes::of_mut(request.extensions_mut()).set_now(Instant::now());
+                        Notes::of_mut(&mut request).set_now(Instant::now());
                         let attempt = this.inner.own().call(request);
                         this.phase.set(Phase::Calling(attempt));
                         continue;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, Version};
 use smallvec::SmallVec;
 use tonic::GrpcMethod;
-use tower_micro_call::{Attempt, Body, Common, Notes, Replay};
+use tower_micro_call::{Attempt, Common, Notes, Payload, Replay};
 
 /// Room for as many headers as most requests come with.
 type Headers = SmallVec<[(HeaderName, HeaderValue); 4]>;
@@ -19,7 +19,7 @@ type Headers = SmallVec<[(HeaderName, HeaderValue); 4]>;
 pub(super) struct Head {
     line: Option<Line>,
     headers: Headers,
-    body: Body,
+    payload: Payload,
 }
 
 /// What stands before the headers.
@@ -32,8 +32,8 @@ struct Line {
 }
 
 impl Head {
-    /// Keeps `request`, whose body is `body` once more. A head is large: it is filled where it stands, and not moved there.
-    pub(super) fn keep<B>(&mut self, request: &Request<B>, body: Body) {
+    /// Keeps `request`, whose body sends `payload`. A head is large: it is filled where it stands, and not moved there.
+    pub(super) fn keep<B>(&mut self, request: &Request<B>, payload: Payload) {
         self.line = Some(Line {
             method: request.method().clone(),
             uri: request.uri().clone(),
@@ -43,12 +43,12 @@ impl Head {
         for (name, value) in request.headers() {
             self.headers.push((name.clone(), value.clone()));
         }
-        self.body = body;
+        self.payload = payload;
     }
 
     /// Whether all of the body is here.
     pub(super) const fn is_complete(&self) -> bool {
-        self.body.is_complete()
+        self.payload.is_complete()
     }
 
     /// The request once more, for `attempt`; `None` if its body cannot begin again.
@@ -57,18 +57,17 @@ impl Head {
         common: &Arc<Common>,
         attempt: Attempt,
     ) -> Option<Request<B>> {
-        let body = self.body.replay_anew()?;
+        let payload = self.payload.replay_anew()?;
         let line = self.line.clone()?;
-        let mut request = Request::new(B::restore(body));
+        let mut request = Request::new(B::restore(payload.into()));
         *request.method_mut() = line.method;
         *request.uri_mut() = line.uri;
         *request.version_mut() = line.version;
         request.headers_mut().extend(self.headers.iter().cloned());
-        let extensions = request.extensions_mut();
         if let Some(method) = line.grpc_method {
-            extensions.insert(method);
+            request.extensions_mut().insert(method);
         }
-        extensions.insert(Notes::again(Arc::clone(common), attempt));
+        *Notes::of_mut(&mut request) = Notes::again(Arc::clone(common), attempt);
         Some(request)
     }
 }

@@ -3,10 +3,11 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Extensions, Request, Response};
+use http::{Request, Response};
 use tower_layer::Layer;
 use tower_micro_call::{
-    AnswerBody, Body, CallOptions, Common, Error, Notes, Replay, ReplayMemory, ResponseBody,
+    AnswerBody, Body, CallOptions, Common, Error, Notes, Payload, Replay, ReplayMemory,
+    ResponseBody,
 };
 use tower_service::Service;
 
@@ -81,7 +82,7 @@ pub struct Retry<S> {
 
 impl<S> Retry<S> {
     fn begin<B: Replay>(&self, course: &mut Course, request: &mut Request<B>) {
-        let common = self.common(request.extensions_mut());
+        let common = self.common(request);
         let options = course.begin(common, &self.default);
         let retries = options.get_retries().unwrap_or(0);
         let limit = options.get_replay_limit().unwrap_or(REPLAY);
@@ -89,13 +90,13 @@ impl<S> Retry<S> {
             return;
         }
         match self.keep(request.body_mut(), limit) {
-            Some(body) => course.keep(request, body, retries),
-            None => Notes::change(request.extensions_mut(), |notes| notes.set_attempts_left(0)),
+            Some(payload) => course.keep(request, payload, retries),
+            None => Notes::of_mut(request).set_attempts_left(0),
         }
     }
 
     /// What the attempts have in common, and in the notes how many may follow. Where there are no notes, and nothing to say, none are made.
-    fn common(&self, extensions: &mut Extensions) -> Arc<Common> {
+    fn common<B: Replay>(&self, request: &mut Request<B>) -> Arc<Common> {
         let settle = |notes: &mut Notes| {
             let options = notes.options().or(self.default.options());
             let retries = options.and_then(|options| options.get_retries());
@@ -103,17 +104,17 @@ impl<S> Retry<S> {
             Arc::clone(notes.share())
         };
         let default = self.default.options();
-        match Notes::get_mut(extensions) {
+        match Notes::get_mut(request) {
             Some(notes) => settle(notes),
             None if default.is_some_and(|options| repeats(options)) => {
-                settle(Notes::of_mut(extensions))
+                settle(Notes::of_mut(request))
             }
             None => Arc::clone(&self.default),
         }
     }
 
     /// The body once more; `None` if it can be sent only once. Of a stream at most `limit` bytes are kept.
-    fn keep<B: Replay>(&self, body: &mut B, limit: usize) -> Option<Body> {
+    fn keep<B: Replay>(&self, body: &mut B, limit: usize) -> Option<Payload> {
         if let Some(again) = body.whole() {
             return Some(again);
         }
@@ -121,7 +122,7 @@ impl<S> Retry<S> {
         let captured = captured.replayable(limit, &self.memory);
         let again = captured.replay();
         *body = B::restore(captured);
-        again
+        again.map(Body::into_payload)
     }
 }
 

@@ -115,10 +115,7 @@ async fn every_attempt_gets_the_request_as_it_came_in() {
     let node = |attempt, mut request: Request<Body>| async move {
         assert_eq!(request.headers()["x-mine"], "1");
         assert!(!request.headers().contains_key("x-attempt"));
-        assert_eq!(
-            Notes::of(request.extensions()).unwrap().attempt().number,
-            attempt
-        );
+        assert_eq!(Notes::of(&request).unwrap().attempt().number, attempt);
         request.headers_mut().insert("x-attempt", attempt.into());
         let body = http_body_util::BodyExt::collect(request.into_body())
             .await
@@ -183,7 +180,7 @@ async fn what_never_left_is_sent_again_uncounted_and_free_until_it_leaves() {
         .retries(1)
         .budget(Arc::<Counted>::clone(&budget));
     let node = |sent, request: Request<Body>| async move {
-        let number = Notes::of(request.extensions()).unwrap().attempt().number;
+        let number = Notes::of(&request).unwrap().attempt().number;
         assert_eq!(number, 0);
         match sent {
             0..15 => Err(unseen(Disposition::NeverSent)),
@@ -395,7 +392,7 @@ async fn the_budget_is_told_when_a_call_with_a_deadline_began() {
     let deadlines = [Deadline::after(Duration::from_secs(9), began)].map(Some);
     for deadline in deadlines.into_iter().chain([None]) {
         let mut request = request(once());
-        let notes = Notes::of_mut(request.extensions_mut());
+        let notes = Notes::of_mut(&mut request);
         notes.set_options(Arc::clone(&options), deadline);
         let retry = RetryLayer::new().layer(slow);
         retry.oneshot(request).await.unwrap();

@@ -89,7 +89,11 @@ fn has_more(notes: &Notes) -> bool {
 /// The request with its headers. It is written where it is returned: the one that came in stays as it is, so that whoever handed it
 /// over need not copy it for fear that it changes.
 #[inline(never)]
-fn written<B>(request: Request<B>, timeout: Option<HeaderValue>, more: bool) -> Request<B> {
+fn written<B: 'static>(
+    request: Request<B>,
+    timeout: Option<HeaderValue>,
+    more: bool,
+) -> Request<B> {
     let mut written = request;
     if more {
         write_more(&mut written);
@@ -101,9 +105,9 @@ fn written<B>(request: Request<B>, timeout: Option<HeaderValue>, more: bool) -> 
 }
 
 /// The headers are put aside meanwhile, since they and the notes are both the request's.
-fn write_more<B>(request: &mut Request<B>) {
+fn write_more<B: 'static>(request: &mut Request<B>) {
     let mut headers = std::mem::take(request.headers_mut());
-    if let Some(notes) = Notes::of(request.extensions()) {
+    if let Some(notes) = Notes::of(request) {
         write(&mut headers, notes);
     }
     *request.headers_mut() = headers;
@@ -134,9 +138,7 @@ fn write_go_micro(headers: &mut HeaderMap, options: &CallOptions, deadline: Opti
 }
 
 fn time_left(notes: &Notes) -> Option<Duration> {
-    let deadline = notes.deadline();
-    let call = deadline.map(|deadline| deadline.remaining(notes.now()));
-    match (call, notes.attempt().timeout) {
+    match (notes.time_left(), notes.attempt().timeout) {
         (Some(call), Some(attempt)) => Some(call.min(attempt)),
         (call, attempt) => call.or(attempt),
     }
@@ -144,6 +146,7 @@ fn time_left(notes: &Notes) -> Option<Duration> {
 
 impl<S, B> Service<Request<B>> for WriteMetadata<S>
 where
+    B: 'static,
     S: Service<Request<B>>,
 {
     type Response = S::Response;
@@ -155,7 +158,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> S::Future {
-        let Some(notes) = Notes::of(request.extensions()) else {
+        let Some(notes) = Notes::of(&request) else {
             return self.inner.call(request);
         };
         let timeout = time_left(notes).map(|left| self.timeout.header(left));

@@ -45,6 +45,7 @@ impl<S, B, RB> Service<Request<B>> for Outcome<S>
 where
     S: Service<Request<B>, Response = Response<RB>>,
     S::Error: Into<Error>,
+    B: 'static,
     RB: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     type Response = Response<ResponseBody>;
@@ -57,7 +58,7 @@ where
 
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let notes = Notes::of(request.extensions());
+        let notes = Notes::of(&request);
         let dialect = notes.map(Notes::dialect).unwrap_or_default();
         let options = notes.and_then(Notes::options);
         let streaming = options.and_then(|options| options.get_streaming());

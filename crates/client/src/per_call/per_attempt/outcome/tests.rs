@@ -21,7 +21,7 @@ async fn judged(
     let mut response = Some(response);
     let node = service_fn(move |_: Request<()>| ready(Ok::<_, Error>(response.take().unwrap())));
     let mut request = Request::new(());
-    Notes::of_mut(request.extensions_mut()).set_options(Arc::new(options), None);
+    Notes::of_mut(&mut request).set_options(Arc::new(options), None);
     OutcomeLayer::new().layer(node).oneshot(request).await
 }
 

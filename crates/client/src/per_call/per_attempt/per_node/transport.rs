@@ -108,7 +108,8 @@ impl<K: Connect> Shared<K> {
 }
 
 fn unpicked() -> Error {
-    let text = "no node was picked: put a SelectLayer and a PickLayer around the NodeTransport";
+    let text = "no node was picked: put a SelectLayer and a PickLayer around the NodeTransport, and let wrappers that send another \
+                body put it in the place of the one they got (Body::replaced_by), which knows the node";
     Error::new(Kind::Request, Code::Internal, text)
 }
 
@@ -141,7 +142,7 @@ impl<K: Connect> Service<Request<Body>> for NodeTransport<K> {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        match self.lend(Notes::of(request.extensions())) {
+        match self.lend(Notes::of(&request)) {
             Ok(lent) => ResponseFuture::sending(lent, request),
             Err(error) => ResponseFuture::refused(error),
         }
@@ -282,7 +283,7 @@ mod tests {
 
     async fn call(transport: &mut NodeTransport<Counted>, node: &Arc<Candidate>) {
         let mut request = Request::new(Body::default());
-        Notes::of_mut(request.extensions_mut()).set_node(Arc::clone(node));
+        Notes::of_mut(&mut request).set_node(Arc::clone(node));
         let transport = transport.ready().await.unwrap();
         transport.call(request).await.unwrap();
     }

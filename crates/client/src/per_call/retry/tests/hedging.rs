@@ -58,7 +58,7 @@ async fn a_call_that_is_not_is_sent_beside_the_first_and_the_first_answer_counts
 #[tokio::test(start_paused = true)]
 async fn the_attempt_beside_knows_its_number_and_that_it_is_one() {
     let node = |sent, request: Request<Body>| async move {
-        let attempt = Notes::of(request.extensions()).unwrap().attempt().clone();
+        let attempt = Notes::of(&request).unwrap().attempt().clone();
         assert_eq!((attempt.number, attempt.left), (sent, 2 - sent));
         assert_eq!(attempt.hedged, sent > 0);
         if sent == 0 { pending().await } else { good() }
