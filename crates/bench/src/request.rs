@@ -10,7 +10,7 @@ use http::{
 };
 use http_body_util::Full;
 use tonic::GrpcMethod;
-use tower_micro::{Body, Replay};
+use tower_micro::{Body, Payload, Replay};
 
 /// Bytes of the message.
 pub const MESSAGE: usize = 64;
@@ -32,7 +32,12 @@ pub fn unary() -> Request<tonic::body::Body> {
     request
 }
 
-/// The same, with the body as it is inside of our door: one run of bytes, in no box.
+/// The same, with a body that can be sent again: one run of bytes, in no box.
+pub fn repeatable() -> Request<Payload> {
+    unary().map(Payload::from)
+}
+
+/// The same, with the body as it is inside of our door.
 pub fn captured() -> Request<Body> {
     unary().map(Replay::capture)
 }
@@ -63,5 +68,6 @@ mod tests {
     #[test]
     fn a_captured_body_can_be_sent_again() {
         assert!(captured().into_body().replay().is_some());
+        assert!(repeatable().into_body().replay().is_some());
     }
 }

@@ -363,12 +363,8 @@ impl Notes {
     pub fn time_left(&self) -> Option<Duration> {
         match self.clock {
             Some(clock) => clock.left,
-            None => self.left_at(Instant::now()),
+            None => Some(self.deadline()?.remaining(Instant::now())),
         }
-    }
-
-    fn left_at(&self, now: Instant) -> Option<Duration> {
-        self.deadline().map(|deadline| deadline.remaining(now))
     }
 
     /// The service as the caller named it.
@@ -421,7 +417,7 @@ impl Notes {
     /// Writes what time it is.
     #[inline]
     pub fn set_now(&mut self, now: Instant) {
-        let left = self.left_at(now);
+        let left = self.deadline().map(|deadline| deadline.remaining(now));
         self.clock = Some(Clock { now, left });
     }
 

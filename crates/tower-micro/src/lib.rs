@@ -4,8 +4,8 @@
 #[doc(inline)]
 pub use tower_micro_call::{
     Ambient, Attempt, Backoff, Body, BoxError, Budget, CallOptions, CallReport, CallWrapper,
-    Context, Deadline, Dialect, Disposition, Error, Hedge, Kind, Metadata, Next, Notes, Proxy,
-    Replay, RequestExt, ResponseBody, RetryContext, RetryPolicy, ambient, metadata, micro,
+    Context, Deadline, Dialect, Disposition, Error, Hedge, Kind, Metadata, Next, Notes, Payload,
+    Proxy, Replay, RequestExt, ResponseBody, RetryContext, RetryPolicy, ambient, metadata, micro,
 };
 #[doc(inline)]
 pub use tower_micro_client::{

@@ -8,11 +8,11 @@ use std::{
 
 use http::{Request, Response};
 use tokio::time::Instant;
-use tower::{Layer, Service, ServiceBuilder};
+use tower::{Layer, Service, ServiceBuilder, layer::util::Identity};
 use tower_micro::{
     Attempt, AttemptTimeoutLayer, Body, CallOptions, CallWrappersLayer, Deadline, DeadlineLayer,
     MetadataLayer, Next, Notes, OptionsLayer, OutcomeLayer, PickLayer, Preset, ResponseBody,
-    RetryLayer, SelectLayer, Selector,
+    RetryLayer, SelectLayer, Selector, crates::client::per_call::per_attempt::outcome::Outcome,
 };
 
 use super::picks::{greeter, selector};
@@ -57,26 +57,16 @@ const NOTHING: Goal = Goal::nanoseconds(10.0).allocations(0.0);
 
 /// In the stack, with nothing to do.
 pub(super) const OFF: &[Case] = &[
-    Case::new("deadline-off", || alone(DeadlineLayer::new()))
-        .over("bodies")
-        .goal(NOTHING),
-    Case::new("retry-off", || alone(no_retries()))
-        .over("bodies")
-        .goal(NOTHING),
-    Case::new("pick-off", || alone(PickLayer::new()))
-        .over("bodies")
-        .goal(NOTHING),
-    Case::new("call-wrappers-off", || alone(CallWrappersLayer::new()))
-        .over("bodies")
-        .goal(NOTHING),
-    Case::new("attempt-timeout-off", || alone(AttemptTimeoutLayer::new()))
-        .over("bodies")
-        .goal(NOTHING),
-    Case::new("metadata-off", || alone(MetadataLayer::new()))
-        .over("bodies")
-        .goal(NOTHING),
+    // Not a layer of ours: the notes of a call that asks for nothing, and an outcome, as the stack always has both.
+    Case::new("quiet", || quiet(Identity::new)).over("bodies"),
+    off("deadline-off", || quiet(DeadlineLayer::new)),
+    off("retry-off", || quiet(no_retries)),
+    off("pick-off", || quiet(PickLayer::new)),
+    off("call-wrappers-off", || quiet(CallWrappersLayer::new)),
+    off("attempt-timeout-off", || quiet(AttemptTimeoutLayer::new)),
+    off("metadata-off", || quiet(MetadataLayer::new)),
     Case::new("all-off", || {
-        alone(
+        quiet(|| {
             ServiceBuilder::new()
                 .layer(DeadlineLayer::new())
                 .layer(no_retries())
@@ -84,12 +74,16 @@ pub(super) const OFF: &[Case] = &[
                 .layer(CallWrappersLayer::new())
                 .layer(AttemptTimeoutLayer::new())
                 .layer(MetadataLayer::new())
-                .into_inner(),
-        )
+                .into_inner()
+        })
     })
-    .over("bodies")
+    .over("quiet")
     .goal(Goal::nanoseconds(60.0).allocations(0.0)),
 ];
+
+const fn off(name: &'static str, run: fn() -> Box<dyn Run>) -> Case {
+    Case::new(name, run).over("quiet").goal(NOTHING)
+}
 
 fn node() -> MockConnection {
     MockConnection(Mock::at_once())
@@ -138,16 +132,42 @@ where
     Box::new(Calls::new(service, captured))
 }
 
+/// In the stack of a call that asks for nothing.
+fn quiet<L>(layer: impl FnOnce() -> L) -> Box<dyn Run>
+where
+    L: Layer<Outcome<MockConnection>, Service: Answering>,
+{
+    let service = || {
+        let inside = OutcomeLayer::new().layer(node());
+        NotesLayer::quiet().layer(layer().layer(inside))
+    };
+    Box::new(Calls::new(service, captured))
+}
+
 /// Leaves the same notes on every request.
 #[derive(Clone)]
 struct NotesLayer {
     options: Arc<CallOptions>,
+    timeout: Option<Duration>,
+    retries: u32,
 }
 
 impl NotesLayer {
     fn of(options: CallOptions) -> Self {
-        let options = Arc::new(options);
-        Self { options }
+        Self {
+            options: Arc::new(options),
+            timeout: Some(Duration::from_secs(5)),
+            retries: 2,
+        }
+    }
+
+    /// Those of a call that asks for nothing.
+    fn quiet() -> Self {
+        Self {
+            options: Arc::default(),
+            timeout: None,
+            retries: 0,
+        }
     }
 }
 
@@ -175,10 +195,11 @@ impl<S: Service<Request<Body>>> Service<Request<Body>> for Noted<S> {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> S::Future {
-        let deadline = Deadline::after(Duration::from_secs(5), Instant::now());
+        let timeout = self.notes.timeout;
+        let deadline = timeout.map(|timeout| Deadline::after(timeout, Instant::now()));
         let notes = Notes::of_mut(&mut request);
-        notes.set_options(Arc::clone(&self.notes.options), Some(deadline));
-        notes.set_attempt(Attempt::new(0, 2));
+        notes.set_options(Arc::clone(&self.notes.options), deadline);
+        notes.set_attempt(Attempt::new(0, self.notes.retries));
         self.inner.call(request)
     }
 }

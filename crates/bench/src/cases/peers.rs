@@ -19,13 +19,13 @@ use tower::{
     },
     timeout::Timeout,
 };
-use tower_micro::Body;
+use tower_micro::Payload;
 
 use crate::{
     calls::{AwaitedCalls, Calls},
     case::Case,
     mock::Mock,
-    request::{captured, unary},
+    request::{repeatable, unary},
 };
 
 pub(super) const CASES: &[Case] = &[
@@ -34,10 +34,10 @@ pub(super) const CASES: &[Case] = &[
         Box::new(Calls::new(service, unary))
     })
     .over("empty"),
-    // A request can be retried only if its body can be cloned, so these are over the captured body.
+    // A request can be retried only if its body can be cloned, so these are over one that can.
     Case::new("tower-retry-budget", || {
         let service = || Retry::new(OnFailure::default(), Mock::at_once());
-        Box::new(Calls::new(service, captured))
+        Box::new(Calls::new(service, repeatable))
     })
     .over("capture"),
     Case::new("tower-p2c", || Box::new(Calls::new(p2c, unary))).over("empty"),
@@ -47,7 +47,7 @@ pub(super) const CASES: &[Case] = &[
     })
     .over("empty"),
     // A generated client's body has to be captured somehow; the stack gets our way for nothing.
-    Case::new("diy-tower", || Box::new(AwaitedCalls::new(diy, captured))).over("empty"),
+    Case::new("diy-tower", || Box::new(AwaitedCalls::new(diy, repeatable))).over("empty"),
 ];
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -75,7 +75,8 @@ where
 }
 
 fn diy()
--> impl Service<Request<Body>, Response = Response<tonic::body::Body>, Error = BoxError> + Clone {
+-> impl Service<Request<Payload>, Response = Response<tonic::body::Body>, Error = BoxError> + Clone
+{
     ServiceBuilder::new()
         .timeout(TIMEOUT)
         .retry(OnFailure::default())
@@ -101,12 +102,12 @@ impl Default for OnFailure {
     }
 }
 
-impl<RB, E> Policy<Request<Body>, Response<RB>, E> for OnFailure {
+impl<RB, E> Policy<Request<Payload>, Response<RB>, E> for OnFailure {
     type Future = Ready<()>;
 
     fn retry(
         &mut self,
-        _: &mut Request<Body>,
+        _: &mut Request<Payload>,
         answer: &mut Result<Response<RB>, E>,
     ) -> Option<Ready<()>> {
         if !failed(answer) {
@@ -120,7 +121,7 @@ impl<RB, E> Policy<Request<Body>, Response<RB>, E> for OnFailure {
         })
     }
 
-    fn clone_request(&mut self, request: &Request<Body>) -> Option<Request<Body>> {
+    fn clone_request(&mut self, request: &Request<Payload>) -> Option<Request<Payload>> {
         let mut again = Request::new(request.body().replay()?);
         *again.method_mut() = request.method().clone();
         *again.uri_mut() = request.uri().clone();

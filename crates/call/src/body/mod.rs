@@ -99,7 +99,7 @@ impl Replay for Body {
 
 impl Replay for tonic::body::Body {
     fn capture(self) -> Body {
-        drain(self).into()
+        Payload::from(self).into()
     }
 
     fn restore(body: Body) -> Self {
@@ -180,6 +180,13 @@ impl Body {
     #[inline]
     pub(crate) fn notes_mut(&mut self) -> &mut Option<Notes> {
         &mut self.0.get_or_insert_default().notes
+    }
+}
+
+impl From<tonic::body::Body> for Payload {
+    /// Takes what is there without waiting.
+    fn from(body: tonic::body::Body) -> Self {
+        drain(body)
     }
 }
 

@@ -158,11 +158,13 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> S::Future {
-        let Some(notes) = Notes::of(&request) else {
+        let notes = Notes::of(&request);
+        let timeout = notes.and_then(time_left);
+        let more = notes.is_some_and(has_more);
+        if timeout.is_none() && !more {
             return self.inner.call(request);
-        };
-        let timeout = time_left(notes).map(|left| self.timeout.header(left));
-        let more = has_more(notes);
+        }
+        let timeout = timeout.map(|left| self.timeout.header(left));
         self.inner.call(written(request, timeout, more))
     }
 }
