@@ -86,24 +86,6 @@ fn has_more(notes: &Notes) -> bool {
     notes.attempt().number > 0 || notes.options().is_some_and(says)
 }
 
-/// The request with its headers. It is written where it is returned: the one that came in stays as it is, so that whoever handed it
-/// over need not copy it for fear that it changes.
-#[inline(never)]
-fn written<B: 'static>(
-    request: Request<B>,
-    timeout: Option<HeaderValue>,
-    more: bool,
-) -> Request<B> {
-    let mut written = request;
-    if more {
-        write_more(&mut written);
-    }
-    if let Some(timeout) = timeout {
-        written.headers_mut().insert(header::GRPC_TIMEOUT, timeout);
-    }
-    written
-}
-
 /// The headers are put aside meanwhile, since they and the notes are both the request's.
 fn write_more<B: 'static>(request: &mut Request<B>) {
     let mut headers = std::mem::take(request.headers_mut());
@@ -157,14 +139,20 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> S::Future {
+    fn call(&mut self, mut request: Request<B>) -> S::Future {
         let notes = Notes::of(&request);
         let timeout = notes.and_then(time_left);
         let more = notes.is_some_and(has_more);
         if timeout.is_none() && !more {
             return self.inner.call(request);
         }
-        let timeout = timeout.map(|left| self.timeout.header(left));
-        self.inner.call(written(request, timeout, more))
+        if more {
+            write_more(&mut request);
+        }
+        if let Some(timeout) = timeout {
+            let header = self.timeout.header(timeout);
+            request.headers_mut().insert(header::GRPC_TIMEOUT, header);
+        }
+        self.inner.call(request)
     }
 }
