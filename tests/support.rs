@@ -1,5 +1,6 @@
 //! What several subjects share: a diary, nodes that are scripts, servers with a registry that knows them.
 
+mod record;
 mod traced;
 mod wire;
 
@@ -33,7 +34,8 @@ use tower_micro_testkit::{
     proto::greeter::{HelloReply, HelloRequest, greeter_client::GreeterClient},
 };
 
-pub(crate) use traced::{CANARY, FILE, Traceable, builder, is_traced, leak, start};
+pub(crate) use record::{CANARY, ENDED, FILE, leak};
+pub(crate) use traced::{Traceable, builder, is_traced, start};
 pub(crate) use wire::Wire;
 
 /// A client with the connections that are under test.
