@@ -1,15 +1,25 @@
-//! The whole suite under tracing: with `TOWER_MICRO_TRACED=FILE` clients made by [`builder`] and servers started by [`start`]
+//! The whole suite under tracing: with `TOWER_MICRO_TRACED=FILE` clients made by [`builder`] and servers made by [`server`] or [`start`]
 //! have a span for each call, attempt and handler. Each span goes to a collector by OTLP, over a socket, and what the collector received
 //! is a line of FILE, which `tracing_suite` holds against the table. Every call carries a secret besides, which is a line too wherever a
 //! log or an error tells it. Without the variable clients and servers are what they are without us.
+//!
+//! Not traced are
+//! - `tracing_*`, which trace themselves, each in its own way and to a collector of its own;
+//! - calls through one layer alone or a stack that a test spells out (`drop_in`, `readiness`, `streams::memory`), and those by tonic's own
+//!   channel: nothing in them traces, and that nothing need is what they show. The handlers that they reach are traced, as roots;
+//! - peers that are scripts, of answers, frames or bytes: they have no handlers. The calls to them are traced;
+//! - the clients of `onion`, which call nobody, and print the layers that they have without us;
+//! - one client of `drop_in`, which shows that wrappers whose errors are boxes fit without [`ClientBuilder::erased`]: around what may be
+//!   traced or not they do not.
 
 use std::{convert::Infallible, io};
 
 use http::{HeaderValue, Request, Response};
-use tonic::{body::Body, server::NamedService, transport::Server};
+use tonic::{body::Body, server::NamedService, service::Routes, transport::Server};
 use tower::{
+    Layer,
     layer::util::{Identity, Stack},
-    util::{Either, MapErrLayer, MapRequestLayer, option_layer},
+    util::{Either, MapErrLayer, MapRequestLayer, MapResponseLayer, option_layer},
 };
 use tower_micro::{
     AttemptTraceLayer, Attempts, Body as Carried, CallTraceLayer, Client, Error, HandlerTraceLayer,
@@ -22,11 +32,11 @@ use super::record::{CANARY, leak, lines};
 
 type Maybe<L> = Either<L, Identity>;
 
+/// Does something to each request of a client.
+type Changes = MapRequestLayer<fn(Request<Carried>) -> Request<Carried>>;
+
 /// Lets each call carry the canary, and looks at what it fails with.
-type Carries = (
-    MapErrLayer<fn(Error) -> Error>,
-    MapRequestLayer<fn(Request<Carried>) -> Request<Carried>>,
-);
+type Carries = (MapErrLayer<fn(Error) -> Error>, Changes);
 
 /// A builder whose calls and attempts are traced, if the suite is.
 pub(crate) type Traceable<K> = ClientBuilder<
@@ -34,6 +44,15 @@ pub(crate) type Traceable<K> = ClientBuilder<
     Stack<Maybe<AttemptTraceLayer>, Identity>,
     K,
 >;
+
+/// What a traced handler answers.
+type Handled = <<HandlerTraceLayer as Layer<Routes>>::Service as Service<Request<Body>>>::Response;
+
+/// Forgets in the type of the answer that somebody looks on.
+type Forgets = MapResponseLayer<fn(Handled) -> Response<Body>>;
+
+/// Traces handlers, if the suite is traced, and changes no type.
+pub(crate) type TraceableHandlers = Maybe<(Forgets, HandlerTraceLayer)>;
 
 /// [`Client::builder`], traced if the suite is.
 pub(crate) fn builder() -> Traceable<H2> {
@@ -50,6 +69,20 @@ pub(crate) fn builder() -> Traceable<H2> {
         .wrap_call(option_layer(is_traced().then(attempts)))
 }
 
+/// The layer of a server's handlers, for servers that have others outside of it.
+pub(crate) fn traced_handlers() -> TraceableHandlers {
+    let layer = || -> (Forgets, HandlerTraceLayer) {
+        let forget = |handled: Handled| handled.map(Body::new);
+        (MapResponseLayer::new(forget as _), HandlerTraceLayer::new())
+    };
+    option_layer(is_traced().then(layer))
+}
+
+/// [`Server::builder`], traced if the suite is.
+pub(crate) fn server() -> Server<Stack<TraceableHandlers, Identity>> {
+    Server::builder().layer(traced_handlers())
+}
+
 /// [`TestServer::start`], traced if the suite is.
 pub(crate) async fn start<S>(id: impl Into<String>, service: S) -> io::Result<TestServer>
 where
@@ -61,11 +94,7 @@ where
         + 'static,
     S::Future: Send + 'static,
 {
-    if !is_traced() {
-        return TestServer::start(id, service).await;
-    }
-    let mut server = Server::builder().layer(HandlerTraceLayer::new());
-    TestServer::serve(id, server.add_service(service)).await
+    TestServer::serve(id, server().add_service(service)).await
 }
 
 /// Whether the suite is traced.
