@@ -31,7 +31,7 @@ use tower_micro_testkit::{
 };
 
 pub(crate) use record::{CANARY, ENDED, FILE, leak};
-pub(crate) use traced::{Traceable, builder, is_traced, server, start, traced_handlers};
+pub(crate) use traced::{CAME_FROM, Traceable, builder, is_traced, server, start, traced_handlers};
 pub(crate) use wire::Wire;
 
 /// A client with the connections that are under test.

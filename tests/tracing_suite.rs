@@ -9,13 +9,16 @@ use std::{collections::BTreeMap, env, fs, panic::catch_unwind};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 
 use crate::{
-    support::{CANARY, ENDED, FILE, leak, words_of},
+    support::{CAME_FROM, CANARY, ENDED, FILE, leak, words_of},
     tracing_support::Seen,
     tracing_table::tree,
 };
 
 /// Fewer spans than these are not the suite, which has some 290 000.
 const SPANS: usize = 200_000;
+
+/// Nor are fewer handlers that know the attempt they came from, of some 9 600.
+const HANDLERS: usize = 5_000;
 
 /// The spans of a run that left `text`. None was lost on the way to the collector, and nothing told the canary.
 fn received(text: &str) -> Vec<Seen> {
@@ -47,14 +50,20 @@ fn every_span_of_the_suite_is_as_the_table_says_and_every_trace_is_a_tree() {
     let file = env::var_os(FILE).expect("the variable names the file of spans");
     let text = fs::read_to_string(file).unwrap();
     let seen = received(&text);
-    let spans = seen.len();
-    let calls = seen.iter().filter(|span| span.is_call()).count();
-    println!("{spans} spans received, {calls} of them of calls");
+    let count = |is: fn(&&Seen) -> bool| seen.iter().filter(is).count();
+    let (spans, calls) = (seen.len(), count(|span| span.is_call()));
+    let handlers = count(|span| !span.came_from().is_empty());
+    println!(
+        "{spans} spans received: {calls} of calls, {handlers} of handlers that know the attempt they came from"
+    );
     let faults = faults(seen);
     let some = faults.iter().take(5).map(String::as_str);
     let some: Vec<_> = some.collect();
     assert_eq!(faults.len(), 0, "{}", some.join("\n\n"));
-    assert!(spans > SPANS, "this is not the suite");
+    assert!(
+        spans > SPANS && handlers > HANDLERS,
+        "this is not the suite"
+    );
 }
 
 /// A call that went well.
@@ -137,6 +146,22 @@ fn what_is_wrong_with_a_trace_is_found() {
         }
         faults(vec![call(), child]).join("\n")
     };
+    let handler = |told: &str| {
+        let mut handler = call();
+        (handler.id, handler.parent) = ("2".into(), "1".into());
+        handler.kind = SpanKind::Server;
+        handler.attributes.remove("server.address");
+        let key = format!("rpc.request.metadata.{CAME_FROM}");
+        handler.attributes.insert(key, told.into());
+        handler
+    };
+    assert_eq!(faults(vec![call(), handler("1")]), [""; 0]);
+    let astray = faults(vec![call(), handler("3")]).join("\n");
+    assert!(astray.contains("under its call or attempt"), "{astray}");
+    let mut second = handler("2");
+    (second.id, second.parent) = ("3".into(), "2".into());
+    let handlers = faults(vec![call(), handler("1"), second]).join("\n");
+    assert!(handlers.contains("under its call or attempt"), "{handlers}");
     let missing = child("server.address");
     assert!(missing.contains("without server.address"), "{missing}");
     let forbidden = child("net.peer.name");

@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::{
         ExportTraceServiceRequest, ExportTraceServiceResponse,
         trace_service_server::{TraceService, TraceServiceServer},
     },
-    common::v1::{KeyValue, any_value::Value},
+    common::v1::{AnyValue, KeyValue, any_value::Value},
     trace::v1::{Span as Exported, span::SpanKind, status::StatusCode},
 };
 use opentelemetry_sdk::trace::{BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider};
@@ -27,6 +27,8 @@ use tonic::{
 use tower_micro::crates::trace::attributes::SCHEMA_URL;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::{Layer, Registry, filter::LevelFilter, layer::SubscriberExt};
+
+use crate::support::CAME_FROM;
 
 /// Where collectors and exporters live: not on the thread of the test that waits for them.
 pub(crate) fn elsewhere() -> &'static Runtime {
@@ -117,6 +119,11 @@ impl Seen {
         self.kind == SpanKind::Client && self.attributes.contains_key("rpc.method")
     }
 
+    /// The span that a handler was told it came from, if it was told.
+    pub(crate) fn came_from(&self) -> &str {
+        self.get(&format!("rpc.request.metadata.{CAME_FROM}"))
+    }
+
     pub(crate) fn get(&self, key: &str) -> &str {
         self.attributes.get(key).map_or("", String::as_str)
     }
@@ -131,13 +138,19 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn pair(pair: &KeyValue) -> (String, String) {
-    let value = pair.value.clone().and_then(|value| value.value);
-    let text = match value {
-        Some(Value::StringValue(text)) => text,
+    (pair.key.clone(), text_of(pair.value.as_ref()))
+}
+
+fn text_of(value: Option<&AnyValue>) -> String {
+    match value.and_then(|value| value.value.as_ref()) {
+        Some(Value::StringValue(text)) => text.clone(),
         Some(Value::IntValue(number)) => format!("int {number}"),
+        Some(Value::ArrayValue(list)) => {
+            let members = list.values.iter().map(|member| text_of(Some(member)));
+            members.collect::<Vec<_>>().join(", ")
+        }
         other => format!("{other:?}"),
-    };
-    (pair.key.clone(), text)
+    }
 }
 
 /// Hands on each span that it is sent, and answers when all of them have been taken.

@@ -1,7 +1,8 @@
 //! The whole suite under tracing: with `TOWER_MICRO_TRACED=FILE` clients made by [`builder`] and servers made by [`server`] or [`start`]
 //! have a span for each call, attempt and handler. Each span goes to a collector by OTLP, over a socket, and what the collector received
 //! is a line of FILE, which `tracing_suite` holds against the table. Every call carries a secret besides, which is a line too wherever a
-//! log or an error tells it. Without the variable clients and servers are what they are without us.
+//! log or an error tells it; and every attempt carries the name of its span, which the handler that it reaches must stand under. Without
+//! the variable clients and servers are what they are without us.
 //!
 //! Not traced are
 //! - `tracing_*`, which trace themselves, each in its own way and to a collector of its own;
@@ -14,7 +15,8 @@
 
 use std::{convert::Infallible, io};
 
-use http::{HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response};
+use opentelemetry::trace::TraceContextExt;
 use tonic::{body::Body, server::NamedService, service::Routes, transport::Server};
 use tower::{
     Layer,
@@ -27,8 +29,13 @@ use tower_micro::{
 };
 use tower_micro_testkit::TestServer;
 use tower_service::Service;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::record::{CANARY, leak, lines};
+
+/// The header by which an attempt says which span is its own, in a traced suite.
+pub(crate) const CAME_FROM: HeaderName = HeaderName::from_static("x-came-from");
 
 type Maybe<L> = Either<L, Identity>;
 
@@ -41,7 +48,7 @@ type Carries = (MapErrLayer<fn(Error) -> Error>, Changes);
 /// A builder whose calls and attempts are traced, if the suite is.
 pub(crate) type Traceable<K> = ClientBuilder<
     Stack<Identity, Maybe<(CallTraceLayer, Carries)>>,
-    Stack<Maybe<AttemptTraceLayer>, Identity>,
+    Stack<Maybe<(AttemptTraceLayer, Changes)>, Identity>,
     K,
 >;
 
@@ -56,7 +63,10 @@ pub(crate) type TraceableHandlers = Maybe<(Forgets, HandlerTraceLayer)>;
 
 /// [`Client::builder`], traced if the suite is.
 pub(crate) fn builder() -> Traceable<H2> {
-    let attempts = || AttemptTraceLayer::new().attempts(Attempts::Always);
+    let attempts = || -> (AttemptTraceLayer, Changes) {
+        let always = AttemptTraceLayer::new().attempts(Attempts::Always);
+        (always, MapRequestLayer::new(signed as _))
+    };
     let calls = || -> (CallTraceLayer, Carries) {
         let carries = (
             MapErrLayer::new(looked_at as _),
@@ -72,8 +82,9 @@ pub(crate) fn builder() -> Traceable<H2> {
 /// The layer of a server's handlers, for servers that have others outside of it.
 pub(crate) fn traced_handlers() -> TraceableHandlers {
     let layer = || -> (Forgets, HandlerTraceLayer) {
+        let handlers = HandlerTraceLayer::new().record_metadata([CAME_FROM]);
         let forget = |handled: Handled| handled.map(Body::new);
-        (MapResponseLayer::new(forget as _), HandlerTraceLayer::new())
+        (MapResponseLayer::new(forget as _), handlers)
     };
     option_layer(is_traced().then(layer))
 }
@@ -105,6 +116,14 @@ pub(crate) fn is_traced() -> bool {
 fn carrying(mut request: Request<Carried>) -> Request<Carried> {
     let canary = HeaderValue::from_static(CANARY);
     request.headers_mut().insert("x-canary", canary);
+    request
+}
+
+fn signed(mut request: Request<Carried>) -> Request<Carried> {
+    let own = Span::current().context();
+    let own = own.span().span_context().span_id().to_string();
+    let own = own.parse().expect("a span's id is hexadecimal");
+    request.headers_mut().insert(CAME_FROM, own);
     request
 }
 

@@ -18,7 +18,7 @@ use tower_micro_testkit::{
 };
 
 use super::dials::{client, once};
-use crate::support::{builder, call, greeter, hello, is_traced, server, soon, start};
+use crate::support::{CAME_FROM, builder, call, greeter, hello, is_traced, server, soon, start};
 
 /// Kind, flags and length of a frame.
 type Frame = (u8, u8, usize);
@@ -107,9 +107,10 @@ async fn head_of(connect: impl Connect) -> Head {
     let client = client.build().unwrap();
     soon(greeter(&client).say_hello(request)).await.unwrap();
     let mut head = heads.lock().unwrap().pop().unwrap();
-    // Every header counts, but for the one in which traced calls differ.
+    // Every header counts, but for those in which traced calls differ.
     if is_traced() {
         head.1.remove("traceparent");
+        head.1.remove(CAME_FROM);
     }
     head
 }
