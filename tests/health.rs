@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::time::sleep;
-use tonic::{Code, Status, transport::Server};
+use tonic::{Code, Status};
 use tower_micro::{
     CallOptions, Client, Health, Node, Outlier, PeakEwma, Preset, Service, Static,
     crates::client::BuildError,
@@ -19,6 +19,7 @@ use tower_micro_testkit::{Answer as Does, Scripted};
 
 use crate::support::{
     Bare, Fleet, Recording, builder, call, failing, greeting, greeting_until, node_of, scripted,
+    server,
 };
 
 fn idempotent() -> CallOptions {
@@ -85,7 +86,7 @@ async fn a_node_that_is_restarted_gets_its_share_back() {
     for _ in 0..500 {
         assert_ne!(call(&client).await.unwrap().node, "n0");
     }
-    let again = Server::builder().add_service(fleet.greeters[0].service());
+    let again = server().add_service(fleet.greeters[0].service());
     let server = tokio::spawn(again.serve(address));
     while call(&client).await.unwrap().node != "n0" {}
     let mut share = 0;

@@ -33,6 +33,7 @@ mod tls;
 mod tracing_chain;
 mod tracing_collector;
 mod tracing_ends;
+mod tracing_export;
 mod tracing_http;
 mod tracing_interop;
 mod tracing_secrets;

@@ -19,6 +19,7 @@ use tower_micro_testkit::{Answer, Greeter, TestServer};
 use self::ledger::Ledger;
 use crate::support::{
     Bare, Recording, call, failing, greeter, greeting, hello, number_of, plain, scripted, soon,
+    traced_handlers,
 };
 
 /// What is kept of one series: how often it was added to, and the sum.
@@ -261,6 +262,7 @@ async fn what_a_server_is_asked_for_and_has_not_is_one_series() {
     let layer = HandlerMetricsLayer::new(meter.otel(Names::Otel)).methods(Methods::up_to(10));
     let router = Server::builder()
         .layer(layer)
+        .layer(traced_handlers())
         .add_service(greeter.service());
     let server = TestServer::serve("n0", router).await.unwrap();
     for number in 0..50 {

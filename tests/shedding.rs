@@ -8,20 +8,20 @@ use tower::{limit::ConcurrencyLimitLayer, load_shed::LoadShedLayer};
 
 use tower_micro::{CallOptions, Client};
 
-use crate::support::{
-    Recording, call, greeter, greeting, hello, node_of, scripted, soon, untraced,
-};
+use crate::support::{Recording, call, greeter, greeting, hello, node_of, scripted, soon};
 
 #[tokio::test(start_paused = true)]
 async fn past_its_limit_a_client_turns_calls_away_and_goes_on_when_there_is_room() {
     let recording = Recording::of(1);
-    let client = untraced(&recording, |request| async move {
+    let client = scripted(&recording, |request| async move {
         if request.headers().contains_key("x-hang") {
             future::pending::<()>().await;
         }
         Ok(greeting(node_of(&request)))
     });
+    // What may be traced or not takes wrappers whose errors are boxes when it is erased.
     let client = client
+        .erased()
         .wrap(LoadShedLayer::new())
         .wrap(ConcurrencyLimitLayer::new(2))
         .build()

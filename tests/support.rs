@@ -1,5 +1,6 @@
 //! What several subjects share: a diary, nodes that are scripts, servers with a registry that knows them.
 
+mod record;
 mod traced;
 mod wire;
 
@@ -19,21 +20,18 @@ use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Empty, Full};
 use prost::Message;
 use tonic::Status;
-use tower::layer::util::Identity;
 use tower_micro::{
     Body, Candidate, Channel, Client, Error, Mark, Node, Notes, Picker, ResponseBody, SelectError,
     Selector, Service, ServiceName, Static,
-    crates::{
-        client::ClientBuilder,
-        selector::{SelectOptions, Selection},
-    },
+    crates::selector::{SelectOptions, Selection},
 };
 use tower_micro_testkit::{
     Greeter, Scripted, TestServer,
     proto::greeter::{HelloReply, HelloRequest, greeter_client::GreeterClient},
 };
 
-pub(crate) use traced::{CANARY, FILE, Traceable, builder, is_traced, leak, start};
+pub(crate) use record::{CANARY, ENDED, FILE, leak};
+pub(crate) use traced::{CAME_FROM, Traceable, builder, is_traced, server, start, traced_handlers};
 pub(crate) use wire::Wire;
 
 /// A client with the connections that are under test.
@@ -237,21 +235,6 @@ where
 {
     let connect = Scripted::new(script);
     builder().selector(recording.clone()).connect(connect)
-}
-
-/// A client that is never traced.
-pub(crate) type Untraced = ClientBuilder<Identity, Identity, Scripted>;
-
-/// The same, never traced: for wrappers whose errors are boxes, which what may be traced or not cannot go around.
-pub(crate) fn untraced<F, Fut>(recording: &Recording, script: F) -> Untraced
-where
-    F: Fn(Request<Body>) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Answer> + Send + 'static,
-{
-    let connect = Scripted::new(script);
-    Client::builder()
-        .selector(recording.clone())
-        .connect(connect)
 }
 
 pub(crate) fn greeter(client: &Client) -> GreeterClient<Channel> {

@@ -1,6 +1,6 @@
 //! TLS: who a node must prove to be, and what is said when it cannot.
 
-use tonic::{Code, transport::Server};
+use tonic::Code;
 use tower_micro::{
     CallOptions, Client, Kind, Static,
     connect::{H2, Tls, h2::InvalidTls},
@@ -10,12 +10,12 @@ use tower_micro_testkit::{
     tls::{Secured, Signer, TlsServer},
 };
 
-use crate::support::{builder, call, start};
+use crate::support::{builder, call, server, start};
 
 const NAME: &str = "greeter.internal";
 
 async fn serve(secured: &Secured) -> TlsServer {
-    let router = Server::builder().add_service(Greeter::new("n0").service());
+    let router = server().add_service(Greeter::new("n0").service());
     TlsServer::start(router, secured).await.unwrap()
 }
 

@@ -4,23 +4,19 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex, OnceLock},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
-use opentelemetry::{
-    InstrumentationScope, SpanId,
-    trace::{Status as Ended, TracerProvider},
-};
+use opentelemetry::{InstrumentationScope, trace::TracerProvider};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::{
         ExportTraceServiceRequest, ExportTraceServiceResponse,
         trace_service_server::{TraceService, TraceServiceServer},
     },
-    common::v1::{KeyValue, any_value::Value},
+    common::v1::{AnyValue, KeyValue, any_value::Value},
     trace::v1::{Span as Exported, span::SpanKind, status::StatusCode},
 };
-use opentelemetry_sdk::trace::{BatchSpanProcessor, Sampler, SdkTracerProvider, SpanData};
+use opentelemetry_sdk::trace::{BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider};
 use serde_json::json;
 use tokio::{net::TcpListener, runtime::Runtime};
 
@@ -31,6 +27,8 @@ use tonic::{
 use tower_micro::crates::trace::attributes::SCHEMA_URL;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::{Layer, Registry, filter::LevelFilter, layer::SubscriberExt};
+
+use crate::support::CAME_FROM;
 
 /// Where collectors and exporters live: not on the thread of the test that waits for them.
 pub(crate) fn elsewhere() -> &'static Runtime {
@@ -89,35 +87,6 @@ impl Seen {
         }
     }
 
-    /// The same from the SDK, without a wire.
-    pub(crate) fn ended(span: SpanData) -> Self {
-        let is_root = span.parent_span_id == SpanId::INVALID;
-        let nanos = |at: SystemTime| at.duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
-        Self {
-            trace: span.span_context.trace_id().to_string(),
-            id: span.span_context.span_id().to_string(),
-            parent: if is_root {
-                String::new()
-            } else {
-                span.parent_span_id.to_string()
-            },
-            kind: kind_of(&span.span_kind),
-            attributes: span.attributes.iter().map(attribute).collect(),
-            events: span
-                .events
-                .iter()
-                .map(|event| event.name.to_string())
-                .collect(),
-            is_error: matches!(span.status, Ended::Error { .. }),
-            description: match &span.status {
-                Ended::Error { description } => description.to_string(),
-                _ => String::new(),
-            },
-            nanos: (nanos(span.start_time), nanos(span.end_time)),
-            name: span.name.into_owned(),
-        }
-    }
-
     /// As a line of a file.
     pub(crate) fn to_line(&self) -> String {
         let kind = self.kind.as_str_name();
@@ -150,6 +119,11 @@ impl Seen {
         self.kind == SpanKind::Client && self.attributes.contains_key("rpc.method")
     }
 
+    /// The span that a handler was told it came from, if it was told.
+    pub(crate) fn came_from(&self) -> &str {
+        self.get(&format!("rpc.request.metadata.{CAME_FROM}"))
+    }
+
     pub(crate) fn get(&self, key: &str) -> &str {
         self.attributes.get(key).map_or("", String::as_str)
     }
@@ -164,38 +138,31 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn pair(pair: &KeyValue) -> (String, String) {
-    let value = pair.value.clone().and_then(|value| value.value);
-    let text = match value {
-        Some(Value::StringValue(text)) => text,
-        Some(Value::IntValue(number)) => format!("int {number}"),
-        other => format!("{other:?}"),
-    };
-    (pair.key.clone(), text)
+    (pair.key.clone(), text_of(pair.value.as_ref()))
 }
 
-fn kind_of(kind: &opentelemetry::trace::SpanKind) -> SpanKind {
-    use opentelemetry::trace::SpanKind as Kind;
-    match kind {
-        Kind::Client => SpanKind::Client,
-        Kind::Server => SpanKind::Server,
-        Kind::Producer => SpanKind::Producer,
-        Kind::Consumer => SpanKind::Consumer,
-        Kind::Internal => SpanKind::Internal,
+fn text_of(value: Option<&AnyValue>) -> String {
+    match value.and_then(|value| value.value.as_ref()) {
+        Some(Value::StringValue(text)) => text.clone(),
+        Some(Value::IntValue(number)) => format!("int {number}"),
+        Some(Value::ArrayValue(list)) => {
+            let members = list.values.iter().map(|member| text_of(Some(member)));
+            members.collect::<Vec<_>>().join(", ")
+        }
+        other => format!("{other:?}"),
     }
 }
 
-/// As [`pair`] has it.
-fn attribute(attribute: &opentelemetry::KeyValue) -> (String, String) {
-    let value = match &attribute.value {
-        opentelemetry::Value::I64(number) => format!("int {number}"),
-        other => other.to_string(),
-    };
-    (attribute.key.to_string(), value)
-}
+/// Hands on each span that it is sent, and answers when all of them have been taken.
+#[derive(Clone)]
+pub(crate) struct Collector(Arc<dyn Fn(Seen) -> Result<(), Status> + Send + Sync>);
 
-/// Keeps what it is sent.
-#[derive(Clone, Default)]
-struct Collector(Arc<Mutex<Vec<Seen>>>);
+impl Collector {
+    /// `take` gets the spans; what it fails with is the answer.
+    pub(crate) fn new(take: impl Fn(Seen) -> Result<(), Status> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(take))
+    }
+}
 
 #[tonic::async_trait]
 impl TraceService for Collector {
@@ -206,8 +173,11 @@ impl TraceService for Collector {
         for resource in request.into_inner().resource_spans {
             for scope in resource.scope_spans {
                 assert_eq!(scope.schema_url, SCHEMA_URL);
-                let spans = scope.spans.into_iter().map(Seen::of);
-                self.0.lock().unwrap().extend(spans);
+                scope
+                    .spans
+                    .into_iter()
+                    .map(Seen::of)
+                    .try_for_each(&*self.0)?;
             }
         }
         Ok(Response::new(ExportTraceServiceResponse::default()))
@@ -215,21 +185,21 @@ impl TraceService for Collector {
 }
 
 /// Called inside of the runtime in which it is to run.
-fn collect(collector: Collector) -> SocketAddr {
+pub(crate) fn collect(collector: Collector) -> SocketAddr {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = listener.local_addr().unwrap();
     listener.set_nonblocking(true).unwrap();
     let service = TraceServiceServer::new(collector);
     let incoming = TcpIncoming::from(TcpListener::from_std(listener).unwrap());
     let server = Server::builder().add_service(service);
-    tokio::spawn(server.serve_with_incoming(incoming));
+    tokio::spawn(server.serve_with_incoming(incoming.with_nodelay(Some(true))));
     address
 }
 
 /// The tracing of one test: its spans go to its own collector, over a socket.
 pub(crate) struct Telescope {
     provider: SdkTracerProvider,
-    collector: Collector,
+    received: Arc<Mutex<Vec<Seen>>>,
     _subscriber: DefaultGuard,
 }
 
@@ -250,10 +220,15 @@ impl Telescope {
         sampler: Sampler,
         wrap: impl FnOnce(Recorder) -> Box<dyn Layer<Registry> + Send + Sync>,
     ) -> Self {
-        let collector = Collector::default();
+        let received: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let keep = Arc::clone(&received);
+        let collector = Collector::new(move |span| {
+            keep.lock().unwrap().push(span);
+            Ok(())
+        });
         let exporter = {
             let _elsewhere = elsewhere().enter();
-            let address = collect(collector.clone());
+            let address = collect(collector);
             let exporter = SpanExporter::builder().with_tonic();
             exporter
                 .with_endpoint(format!("http://{address}"))
@@ -268,7 +243,7 @@ impl Telescope {
         let subscriber = tracing::subscriber::set_default(Registry::default().with(layer));
         Self {
             provider,
-            collector,
+            received,
             _subscriber: subscriber,
         }
     }
@@ -276,7 +251,7 @@ impl Telescope {
     /// All that has been received, in the order in which it began.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.provider.force_flush().unwrap();
-        let mut seen = self.collector.0.lock().unwrap().clone();
+        let mut seen = self.received.lock().unwrap().clone();
         seen.sort_by_key(|span| span.nanos.0);
         seen
     }
@@ -302,17 +277,21 @@ impl Drop for Telescope {
     }
 }
 
-pub(crate) type Recorder =
-    tracing_opentelemetry::OpenTelemetryLayer<Registry, opentelemetry_sdk::trace::SdkTracer>;
+pub(crate) type Recorder = tracing_opentelemetry::OpenTelemetryLayer<Registry, SdkTracer>;
 
 /// The layer that docs/observability.md recommends.
 pub(crate) fn recorder(provider: &SdkTracerProvider) -> Recorder {
-    let scope = InstrumentationScope::builder("tower-micro").with_schema_url(SCHEMA_URL);
     tracing_opentelemetry::layer()
-        .with_tracer(provider.tracer_with_scope(scope.build()))
+        .with_tracer(recording(provider))
         .with_location(false)
         .with_threads(false)
         .with_tracked_inactivity(false)
         .with_target(false)
         .with_level(false)
+}
+
+/// The tracer that it writes with.
+pub(crate) fn recording(provider: &SdkTracerProvider) -> SdkTracer {
+    let scope = InstrumentationScope::builder("tower-micro").with_schema_url(SCHEMA_URL);
+    provider.tracer_with_scope(scope.build())
 }

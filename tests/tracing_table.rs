@@ -31,6 +31,11 @@ pub(crate) fn tree(seen: &[Seen]) -> String {
 fn draw(seen: &[Seen], parent: &str, depth: usize, text: &mut String) {
     for span in seen.iter().filter(|span| span.parent == parent) {
         check(span);
+        let caller = seen.iter().find(|caller| caller.id == parent);
+        assert!(
+            is_where_it_came_from(span, caller),
+            "a handler stands under its call or attempt: {seen:#?}"
+        );
         let mut calls = seen.iter().filter(|call| call.kind == SpanKind::Client);
         let call = calls.find(|call| call.id == parent);
         if let Some(call) = call.filter(|_| span.attributes.contains_key("tower_micro.attempt")) {
@@ -48,6 +53,18 @@ fn draw(seen: &[Seen], parent: &str, depth: usize, text: &mut String) {
         }
         draw(seen, &span.id, depth + 1, text);
     }
+}
+
+/// Whether `span`, if it is a handler's, stands under the attempt that it was told it came from, or at least under some call or attempt.
+fn is_where_it_came_from(span: &Seen, caller: Option<&Seen>) -> bool {
+    if span.kind != SpanKind::Server {
+        return true;
+    }
+    let told = span.came_from();
+    let calls = |caller: &Seen| {
+        caller.kind == SpanKind::Client || caller.attributes.contains_key("tower_micro.attempt")
+    };
+    (told.is_empty() || told == span.parent) && caller.is_none_or(calls)
 }
 
 /// Keys by the kind of span: those it must have, and those it may.

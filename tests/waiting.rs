@@ -10,11 +10,11 @@ use std::{
 };
 
 use tokio::time::Instant;
-use tonic::{Code, transport::Server};
+use tonic::Code;
 use tower_micro::{CallOptions, Client, Error, Memory, RegisterOptions, Registry, Service, Static};
 use tower_micro_testkit::{Greeter, closed_port};
 
-use crate::support::{Recording, builder, call, greeting, node_of, scripted, soon, start};
+use crate::support::{Recording, builder, call, greeting, node_of, scripted, server, soon, start};
 
 fn waiting() -> CallOptions {
     CallOptions::new().wait_for_ready(true)
@@ -50,7 +50,7 @@ async fn a_call_waits_until_a_node_listens() {
     let client = client.build().unwrap();
     let served = async {
         let greeter = Greeter::new("n0").service();
-        let server = Server::builder().add_service(greeter);
+        let server = server().add_service(greeter);
         server.serve(address.parse().unwrap()).await
     };
     let reply = soon(async {

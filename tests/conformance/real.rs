@@ -4,7 +4,7 @@ use std::{io, sync::Arc};
 
 use prost::Message;
 use serde_json::Value;
-use tonic::{client::Grpc, transport::Server};
+use tonic::client::Grpc;
 use tonic_prost::ProstCodec;
 use tower_micro::{BuildError, CallOptions, Channel, Error, RequestExt};
 use tower_micro_testkit::{
@@ -12,7 +12,7 @@ use tower_micro_testkit::{
     proto::{echo, go_micro as greeter},
 };
 
-use crate::support::{Wire, start};
+use crate::support::{Wire, server, start};
 
 use super::{
     call::{each, endpoint_of, path_of},
@@ -33,7 +33,7 @@ struct Servers {
 impl Servers {
     async fn start() -> io::Result<Self> {
         let greeter = start("greeter", GoMicroGreeter::new()).await?;
-        let echo = Server::builder().add_service(Echo.service());
+        let echo = server().add_service(Echo.service());
         let echo = TestServer::serve("echo", echo).await?;
         let names = [
             ("@greeter", greeter.address().to_string()),

@@ -144,6 +144,9 @@ fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// What goes out with each call of a traced suite.
+const OF_THE_TRACE: [&str; 3] = ["Traceparent", "X-Came-From", "X-Canary"];
+
 /// What goes out with the call: of the options, and what wrappers put on the request.
 fn metadata(notes: &Notes, request: &Request<Body>) -> Value {
     let own = notes.options().map(|options| options.get_metadata());
@@ -154,7 +157,7 @@ fn metadata(notes: &Notes, request: &Request<Body>) -> Value {
     let added = written
         .iter()
         .filter(|(key, value)| own.get(key) != Some(*value))
-        .filter(|(key, _)| !(is_traced() && ["Traceparent", "X-Canary"].contains(key)));
+        .filter(|(key, _)| !(is_traced() && OF_THE_TRACE.contains(key)));
     all.merge(added, true)
         .expect("what comes out of a Metadata goes into one");
     json!(all.iter().collect::<std::collections::BTreeMap<_, _>>())

@@ -17,20 +17,19 @@ use tower::{
     ServiceBuilder, limit::ConcurrencyLimitLayer, timeout::TimeoutLayer, util::MapRequestLayer,
 };
 use tower_micro::{
-    AttemptTimeoutLayer, Body, BoxError, CallOptions, CallWrappersLayer, Context, DeadlineLayer,
-    MetadataLayer, Next, NodeTransport, Notes, OptionsLayer, OutcomeLayer, PickLayer, Preset,
-    RegistrySelector, Replay, RequestExt, RetryContext, RetryLayer, SelectLayer, Selector,
-    crates::selector::TaskGuard, from_fn,
+    AttemptTimeoutLayer, Body, BoxError, CallOptions, CallWrappersLayer, Client, ClientBuilder,
+    Context, DeadlineLayer, MetadataLayer, Next, NodeTransport, Notes, OptionsLayer, OutcomeLayer,
+    PickLayer, Preset, RegistrySelector, Replay, RequestExt, RetryContext, RetryLayer, SelectLayer,
+    Selector, crates::selector::TaskGuard, from_fn, wrap::erase::ErasedLayer,
 };
 use tower_micro_testkit::{
-    Answer,
+    Answer, Scripted,
     proto::greeter::{HelloReply, greeter_client::GreeterClient},
 };
 
 use super::{SHORT, Sent, name};
 use crate::support::{
-    Diary, Fleet, Recording, Untraced, Wire, call, greeter, greeting, hello, number_of, scripted,
-    soon, untraced, wired,
+    Diary, Fleet, Recording, Wire, call, greeter, greeting, hello, number_of, scripted, soon, wired,
 };
 
 /// A selector over a registry, whose tasks end with it.
@@ -152,14 +151,18 @@ async fn a_plain_channel_and_a_client_are_exchanged_in_one_line() {
     assert_eq!(ask(ours).await, ask(theirs).await);
 }
 
+/// Takes wrappers whose errors are boxes.
+type Hanging = ClientBuilder<ErasedLayer, ErasedLayer, Scripted>;
+
 /// A client whose first attempt hangs, with `SHORT` for whatever tower's timeout is put around.
-fn hanging(recording: &Recording) -> Untraced {
-    untraced(recording, |request| async move {
+fn hanging(recording: &Recording) -> Hanging {
+    let client = scripted(recording, |request| async move {
         match number_of(&request) {
             0 => future::pending().await,
             _ => Ok(greeting("n0")),
         }
-    })
+    });
+    client.erased()
 }
 
 #[tokio::test(start_paused = true)]
@@ -182,4 +185,15 @@ async fn towers_timeout_is_a_client_wrapper_and_a_call_wrapper() {
     assert_eq!(call(&client.build().unwrap()).await.unwrap().node, "n0");
     let expected = "select:greeter next:n0 mark:n0:failed next:n0 mark:n0:ok";
     assert_eq!(recording.diary.text(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_not_erased_takes_wrappers_whose_errors_are_boxes() {
+    let connect = Scripted::new(|_| async { Ok(greeting("n0")) });
+    let client = Client::builder()
+        .selector(Recording::of(1))
+        .connect(connect);
+    let timeout = TimeoutLayer::new(SHORT);
+    let client = client.wrap(timeout.clone()).wrap_call(timeout);
+    assert_eq!(call(&client.build().unwrap()).await.unwrap().node, "n0");
 }

@@ -4,11 +4,10 @@ use std::{net, time::Duration};
 
 use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::transport::Server;
 use tower_micro::{CallOptions, Client, Static};
 use tower_micro_testkit::{Greeter, TestServer};
 
-use crate::support::{call, soon, wired};
+use crate::support::{call, server, soon, wired};
 
 /// A client whose calls may not be done twice.
 fn client(address: net::SocketAddr) -> Client {
@@ -37,7 +36,7 @@ async fn load(client: &Client, each: usize) -> usize {
 #[tokio::test]
 async fn connections_that_grow_old_at_the_server_are_not_seen_by_calls() {
     let greeter = Greeter::new("n0");
-    let router = Server::builder()
+    let router = server()
         .max_connection_age(Duration::from_millis(20))
         .add_service(greeter.service());
     let server = TestServer::serve("n0", router).await.unwrap();
@@ -54,7 +53,7 @@ fn serve(listener: &net::TcpListener, id: &str) -> (oneshot::Sender<()>, Greeter
     let (end, ended) = oneshot::channel::<()>();
     let listener = TcpListener::from_std(listener.try_clone().unwrap()).unwrap();
     let greeter = Greeter::new(id);
-    let router = Server::builder().add_service(greeter.service());
+    let router = server().add_service(greeter.service());
     tokio::spawn(async move {
         let incoming = TcpListenerStream::new(listener);
         let ended = async { drop(ended.await) };

@@ -20,6 +20,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use http::{Request, Response};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -38,7 +39,14 @@ use tokio_rustls::{
     server::TlsStream,
 };
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::transport::server::{Connected, Router};
+use tonic::{
+    body::Body,
+    service::Routes,
+    transport::server::{Connected, Router},
+};
+use tower_layer::Layer;
+use tower_micro_call::BoxError;
+use tower_service::Service;
 
 /// What signs certificates.
 #[derive(Debug)]
@@ -169,11 +177,23 @@ pub struct TlsServer {
 }
 
 impl TlsServer {
-    /// Serves what `router` routes on a free port.
+    /// Serves what `router` routes on a free port, inside of its layers.
     ///
     /// # Errors
     /// If no port can be bound.
-    pub async fn start(router: Router, secured: &Secured) -> io::Result<Self> {
+    pub async fn start<L, RB>(router: Router<L>, secured: &Secured) -> io::Result<Self>
+    where
+        L: Layer<Routes> + Send + 'static,
+        L::Service: Service<
+                Request<Body>,
+                Response = Response<RB>,
+                Future: Send,
+                Error: Into<BoxError> + Send,
+            > + Clone
+            + Send
+            + 'static,
+        RB: http_body::Body<Data = bytes::Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let accepted = Arc::new(AtomicUsize::new(0));

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: what the tests need, then all the tests.
 //!
 //! Plain `cargo test`, so that the examples in the documentation run too and nothing has to be installed first. Then the integration
-//! tests once more with every call traced, and what they left held against what a trace must be.
+//! tests once more with every call traced, each span sent by OTLP, and what was received held against what a trace must be.
 
 use std::{fs, io::ErrorKind, path::Path, process::Command};
 
@@ -41,7 +41,7 @@ fn trace(workspace: &Workspace) -> Result<(), Stopped> {
     start(&mut traced(
         workspace,
         &file,
-        &["--ignored", "--exact", READS],
+        &["--ignored", "--exact", READS, "--nocapture"],
     ))?;
     remove(&file)
 }
