@@ -82,7 +82,7 @@ fn rows(text: &str, head: &str) -> Vec<String> {
 #[test]
 fn the_notes_are_those_of_the_code() {
     let head = "| note | written by | read by |";
-    let code = rows(&read("crates/call/src/notes.rs"), head);
+    let code = rows(&read("crates/call/src/notes/mod.rs"), head);
     assert!(code.len() > 4, "only {code:?} was read");
     assert_eq!(rows(&read("docs/onion.md"), head), code);
 }

@@ -1,0 +1,218 @@
+//! What the layers of one call tell each other.
+//!
+//! Layers never name one another. They leave typed notes on the [`Body`](crate::Body) of the request, where a look at them costs
+//! nothing. A layer that stands over bodies of another type leaves them in one entry of the extensions, where they are found once the
+//! body is captured. A note is admitted when one layer writes it and another reads it.
+//!
+//! | note | written by | read by |
+//! |---|---|---|
+//! | [`CallOptions`] | caller and client wrappers, then the options layer | every layer |
+//! | the time | options; select and retry after a wait | attempt timeout, metadata |
+//! | [`Deadline`] | options | select, deadline, retry, pick, attempt timeout, metadata, wrappers |
+//! | [`ServiceName`] | the channel; select | wrappers, retry, pick |
+//! | [`Picker`] | select | retry, pick |
+//! | [`Attempt`] | retry; its time: attempt timeout | attempt timeout, wrappers; metadata |
+//! | [`Candidate`] | pick, a call wrapper | call wrappers, transport |
+
+mod attempt;
+mod common;
+mod deadline;
+mod place;
+#[cfg(test)]
+mod tests;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+use tower_micro_registry::ServiceName;
+use tower_micro_selector::{Candidate, Chosen, Picker};
+
+use self::common::Held;
+pub use self::{attempt::Attempt, common::Common, deadline::Deadline};
+use crate::{CallOptions, Dialect};
+
+/// All notes of a request. See the [module docs](self).
+#[derive(Clone, Debug, Default)]
+pub struct Notes {
+    common: Held,
+    clock: Option<Clock>,
+    attempt: Attempt,
+    node: Option<Chosen>,
+}
+
+/// The time as it was when a layer last read it, and what the call had left of its own.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    now: Instant,
+    left: Option<Duration>,
+}
+
+impl Notes {
+    /// Those of a call that begins.
+    #[inline]
+    pub fn of_service(service: ServiceName) -> Self {
+        let service = Some(service);
+        let common = Common {
+            service,
+            ..Common::default()
+        };
+        Self {
+            common: Held::Own(common),
+            ..Self::default()
+        }
+    }
+
+    /// Those of a further attempt of a call.
+    #[inline]
+    pub fn again(common: Arc<Common>, attempt: Attempt) -> Self {
+        Self {
+            common: Held::Shared(common),
+            clock: None,
+            attempt,
+            node: None,
+        }
+    }
+
+    /// What all attempts of the call have in common.
+    #[inline]
+    pub fn common(&self) -> &Common {
+        match &self.common {
+            Held::Own(own) => own,
+            Held::Shared(shared) => shared,
+        }
+    }
+
+    /// The same, to be kept.
+    #[inline]
+    pub fn share(&mut self) -> &Arc<Common> {
+        self.common.shared()
+    }
+
+    /// The options in force.
+    #[inline]
+    pub fn options(&self) -> Option<&Arc<CallOptions>> {
+        self.common().options()
+    }
+
+    /// The dialect the options ask for; gRPC's where no layer has settled any.
+    #[inline]
+    pub fn dialect(&self) -> Dialect {
+        self.common().dialect()
+    }
+
+    /// The deadline of the call.
+    #[inline]
+    pub fn deadline(&self) -> Option<Deadline> {
+        self.common().deadline()
+    }
+
+    /// The time, as it was when a layer last had to wait. Reading it costs less than asking the clock once more.
+    #[inline]
+    pub fn now(&self) -> Instant {
+        self.clock.map_or_else(Instant::now, |clock| clock.now)
+    }
+
+    /// What is left of the call's time, at [`now`](Self::now); zero when it is over, `None` without a deadline.
+    #[inline]
+    pub fn time_left(&self) -> Option<Duration> {
+        match self.clock {
+            Some(clock) => clock.left,
+            None => Some(self.deadline()?.remaining(Instant::now())),
+        }
+    }
+
+    /// The service as the caller named it.
+    #[inline]
+    pub fn service(&self) -> Option<&ServiceName> {
+        self.common().service()
+    }
+
+    /// go-micro's `next`.
+    #[inline]
+    pub fn picker(&self) -> Option<&Picker> {
+        self.common().picker()
+    }
+
+    /// Which try this is.
+    #[inline]
+    pub const fn attempt(&self) -> &Attempt {
+        &self.attempt
+    }
+
+    /// The node this attempt goes to.
+    #[inline]
+    pub fn node(&self) -> Option<&Arc<Candidate>> {
+        self.node.as_ref()?.node(self.picker())
+    }
+
+    /// The same, as it was chosen.
+    #[inline]
+    pub(crate) const fn chosen(&self) -> Option<&Chosen> {
+        self.node.as_ref()
+    }
+
+    /// Writes the options in force and the deadline that follows from them.
+    #[inline]
+    pub fn set_options(&mut self, options: Arc<CallOptions>, deadline: Option<Deadline>) {
+        let common = self.common.own();
+        common.options = Some(options);
+        common.deadline = deadline;
+        self.clock = None;
+    }
+
+    /// The same at `now`, the moment at which the deadline was given.
+    #[inline]
+    pub fn settle(&mut self, options: Arc<CallOptions>, deadline: Option<Deadline>, now: Instant) {
+        self.set_options(options, deadline);
+        let left = deadline.map(|deadline| deadline.timeout());
+        self.clock = Some(Clock { now, left });
+    }
+
+    /// Writes what time it is.
+    #[inline]
+    pub fn set_now(&mut self, now: Instant) {
+        let left = self.deadline().map(|deadline| deadline.remaining(now));
+        self.clock = Some(Clock { now, left });
+    }
+
+    /// Writes the service as the caller named it.
+    #[inline]
+    pub fn set_service(&mut self, service: ServiceName) {
+        self.common.own().service = Some(service);
+    }
+
+    /// Writes the set the call chooses from.
+    #[inline]
+    pub fn set_picker(&mut self, service: &ServiceName, picker: Picker) {
+        let common = self.common.own();
+        if common.service.as_ref() != Some(service) {
+            common.service = Some(service.clone());
+        }
+        common.picker = Some(picker);
+    }
+
+    /// Writes which try this is, and forgets the node of the one before.
+    #[inline]
+    pub fn set_attempt(&mut self, attempt: Attempt) {
+        self.attempt = attempt;
+        self.node = None;
+    }
+
+    /// Writes how many attempts may follow this one.
+    #[inline]
+    pub fn set_attempts_left(&mut self, left: u32) {
+        self.attempt.left = left;
+    }
+
+    /// Writes the time this attempt has.
+    #[inline]
+    pub fn set_attempt_timeout(&mut self, timeout: Option<Duration>) {
+        self.attempt.timeout = timeout;
+    }
+
+    /// Writes the node. A call wrapper may put another one in its place; the mark still goes to the one that was picked.
+    #[inline]
+    pub fn set_node(&mut self, node: impl Into<Chosen>) {
+        self.node = Some(node.into());
+    }
+}
