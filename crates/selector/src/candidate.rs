@@ -158,6 +158,21 @@ impl Candidate {
         self.knowledge().in_flight.load(Relaxed)
     }
 
+    /// How busy it is: its attempts under way, each failure in a row as one more, and never more than twice as many.
+    /// A node that stands still would seem idle just when its attempts time out. One that has none under way is idle,
+    /// whatever it did: else nobody would ever see it do better.
+    #[inline]
+    pub(crate) fn load(&self) -> u32 {
+        let knowledge = self.knowledge();
+        let in_flight = knowledge.in_flight.load(Relaxed);
+        in_flight.saturating_add(knowledge.record.failures().min(in_flight))
+    }
+
+    /// Whether its last attempt that said anything failed, where that is counted.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.record().failures() != 0
+    }
+
     /// Whether the registry lists the node no more, at this address. Calls that have chosen it already go on.
     #[must_use]
     pub fn has_departed(&self) -> bool {

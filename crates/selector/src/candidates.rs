@@ -88,6 +88,12 @@ impl Candidates {
             .filter(|admission| admission.is_attentive())
     }
 
+    /// Whether those who fail go, and nobody has gone.
+    pub(crate) fn are_all_well(&self) -> bool {
+        let admission = self.0.admission.as_deref();
+        admission.is_some_and(Admission::finds_all_well)
+    }
+
     /// The same nodes, of those that `keeps` keeps.
     pub(crate) fn keeping(&self, list: Vec<Arc<Candidate>>) -> Self {
         Self::frozen(list, self.0.cursor.clone(), self.0.admission.clone())

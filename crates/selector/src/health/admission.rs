@@ -76,6 +76,11 @@ impl Admission {
         self.attention.load(Relaxed) != 0
     }
 
+    /// Whether nodes go when they fail, and none has.
+    pub(crate) fn finds_all_well(&self) -> bool {
+        self.outlier.is_some() && !self.is_attentive()
+    }
+
     pub(crate) fn time(&self) -> Instant {
         self.clock.now()
     }

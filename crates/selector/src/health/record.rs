@@ -31,6 +31,11 @@ impl Record {
         self.out.load(Relaxed)
     }
 
+    /// In a row.
+    pub(crate) fn failures(&self) -> u32 {
+        self.failures.load(Relaxed)
+    }
+
     /// It did well. Loads only, if it always does.
     pub(super) fn well(&self, outlier: &Outlier, now: impl FnOnce() -> u64) {
         if self.failures.load(Relaxed) != 0 {

@@ -2,11 +2,17 @@ use super::{Strategy, Turn};
 use crate::Candidates;
 
 /// The less busy of two random nodes: the one with fewer attempts of this client [in
-/// flight](crate::Candidate::in_flight). One that is [out](crate::Candidate::is_out) is the busier one.
+/// flight](crate::Candidate::in_flight). One that is [out](crate::Candidate::is_out) is the busier one; where failures
+/// are counted, each in a row counts as an attempt in flight, at most as many as there are.
 ///
 /// Looking at two is nearly as good as looking at all, and clients that look at two do not all run
 /// to the same node (M. Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing";
 /// tower `balance::p2c`).
+///
+/// Of three it looks at all, as long as those who fail [go](crate::Health::Outlier) and none has gone. When one of them
+/// stands still, two random ones are it and another one two times in three. The others are then chosen at random, are
+/// busier than it now and then, and it goes on getting calls. But who fails at once is least busy of all: to one that has
+/// just failed a call goes only if it is one of two.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct P2c;
 
@@ -15,6 +21,7 @@ impl Strategy for P2c {
         match nodes.len() {
             0 => None,
             1 => Some(0),
+            3 if nodes.are_all_well() => Some(least_busy(nodes)),
             count => Some(less_busy(nodes, two_of(count))),
         }
     }
@@ -34,11 +41,22 @@ pub(super) fn two_of(count: usize) -> (usize, usize) {
     (first, if second < first { second } else { second + 1 })
 }
 
+/// Of three; the third counts only if it has not just failed.
+fn least_busy(nodes: &Candidates) -> usize {
+    let (first, second) = two_of(3);
+    let (less, third) = (less_busy(nodes, (first, second)), 3 - first - second);
+    if nodes[third].has_failed() {
+        less
+    } else {
+        less_busy(nodes, (less, third))
+    }
+}
+
 fn less_busy(nodes: &Candidates, (first, second): (usize, usize)) -> usize {
     let (one, other) = (&nodes[first], &nodes[second]);
     let takes_other = match (one.is_out(), other.is_out()) {
         (out, others) if out != others => out,
-        _ => other.in_flight() < one.in_flight(),
+        _ => other.load() < one.load(),
     };
     if takes_other { second } else { first }
 }

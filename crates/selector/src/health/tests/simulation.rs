@@ -152,3 +152,84 @@ fn a_node_that_fails_at_once_is_not_a_fast_one() {
     assert!(picks.clone().all(|place| place == Some(1)));
     assert_eq!(nodes[0].latency(), Some(Duration::from_millis(20)));
 }
+
+/// 64 callers, one of whom calls again whenever an answer comes: those under way, the oldest first.
+struct Callers {
+    world: World,
+    under_way: std::collections::VecDeque<crate::InFlight>,
+}
+
+impl Callers {
+    fn of(nodes: usize) -> Self {
+        let world = World::of(nodes, Outlier::default());
+        let under_way = (0..64).map(|_| world.pick().begin()).collect();
+        Self { world, under_way }
+    }
+
+    /// So many answers come, of nodes other than `still`.
+    fn answers(&mut self, count: usize, still: Option<&str>) {
+        for _ in 0..count {
+            let answers = |attempt: &crate::InFlight| Some(&*attempt.candidate().id) != still;
+            self.ends(answers, Mark::Success);
+        }
+    }
+
+    fn ends(&mut self, which: impl Fn(&crate::InFlight) -> bool, mark: Mark<'_>) {
+        let place = self.under_way.iter().position(which).unwrap();
+        let attempt = self.under_way.remove(place).unwrap();
+        self.world.mark(attempt.candidate(), mark);
+        drop(attempt);
+        self.under_way.push_back(self.world.pick().begin());
+    }
+
+    fn at(&self, id: &str) -> u32 {
+        self.world.node(id).in_flight()
+    }
+}
+
+#[test]
+fn one_of_three_nodes_gets_hardly_more_calls_when_it_stands_still() {
+    for seed in 0..20 {
+        fastrand::seed(seed);
+        let mut callers = Callers::of(3);
+        callers.answers(1_000, None);
+        let before = callers.at("0");
+        callers.answers(5_000, Some("0"));
+        let after = callers.at("0");
+        assert!(after <= before + 3, "{before} and {after}");
+    }
+}
+
+#[test]
+fn a_node_whose_attempts_time_out_is_not_taken_for_idle() {
+    for seed in 0..20 {
+        fastrand::seed(seed);
+        let mut callers = Callers::of(3);
+        callers.answers(5_000, Some("0"));
+        let before = callers.at("0");
+        for _ in 0..4 {
+            let is_still = |attempt: &crate::InFlight| attempt.candidate().id == "0";
+            callers.ends(is_still, Mark::TimedOut(Fault::Node));
+            callers.answers(8, Some("0"));
+        }
+        let after = callers.at("0");
+        assert!(after <= before - 3, "{before} and {after}");
+    }
+}
+
+#[test]
+fn a_node_that_failed_once_is_tried_again_though_others_are_idle() {
+    let world = World::of(3, Outlier::default());
+    world.fails("0", 4);
+    assert!((0.25..0.42).contains(&world.share("0", 3_000)));
+}
+
+#[test]
+fn one_of_three_nodes_that_fails_at_once_gets_no_more_calls_than_by_two_choices() {
+    fastrand::seed(11);
+    let world = World::of(3, Outlier::default());
+    let _under_way: Vec<_> = ["1", "2"].map(|id| world.node(id).begin()).into();
+    assert_eq!(world.share("0", 300), 1.0, "it is idle");
+    world.fails("0", 1);
+    assert!((0.62..0.72).contains(&world.share("0", 3_000)));
+}
