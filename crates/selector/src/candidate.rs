@@ -152,6 +152,11 @@ impl Candidate {
         self.weight
     }
 
+    /// Whether it is not [`DEFAULT_WEIGHT`].
+    pub(crate) fn is_weighted(&self) -> bool {
+        self.weight != DEFAULT_WEIGHT
+    }
+
     /// How many attempts of this client are under way at the node: the [`InFlight`] guards alive.
     #[must_use]
     pub fn in_flight(&self) -> u32 {

@@ -64,6 +64,21 @@ impl Candidates {
         }))
     }
 
+    /// The same for who knows that none [weighs](Candidate::is_weighted) more or less than another: to look at the
+    /// weights of ten thousand takes longer than all else.
+    pub(crate) fn unweighted(
+        list: Vec<Arc<Candidate>>,
+        cursor: Option<Arc<AtomicUsize>>,
+        admission: Option<Arc<Admission>>,
+    ) -> Self {
+        Self(Arc::new(Frozen {
+            list,
+            cumulative: None,
+            cursor,
+            admission,
+        }))
+    }
+
     /// Those at `indices` alone. They weigh what they weighed in the whole: where the others had
     /// all the weight, these have none.
     pub(crate) fn only(&self, indices: &[usize]) -> Self {

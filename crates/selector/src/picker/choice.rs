@@ -9,19 +9,23 @@ use crate::{Candidates, Strategy};
 const MOST_HANDLES: usize = 16;
 
 /// From whom to choose, and how: what all pickers made from one snapshot have in common.
-// Two cache lines to itself: the reference count before it is what calls write to.
 #[derive(Debug)]
-#[repr(align(128))]
 pub(crate) struct Choice {
     pub(super) candidates: Candidates,
     pub(super) strategy: Arc<dyn Strategy>,
+    _apart: Apart,
 }
+
+/// With it a choice and its reference counts, which calls write to, fill two cache lines: those of the next one are
+/// elsewhere. To ask for memory that begins with a line would take as long as a change of few nodes may.
+type Apart = [u64; 11];
 
 impl Choice {
     pub(crate) fn new(candidates: Candidates, strategy: Arc<dyn Strategy>) -> Arc<Self> {
         Arc::new(Self {
             candidates,
             strategy,
+            _apart: Apart::default(),
         })
     }
 }

@@ -1,5 +1,7 @@
+use std::future::poll_fn;
 use std::mem;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 
 use futures_util::StreamExt;
 use tower_micro_registry::{Change, Changes, Error, Registry, ServiceName};
@@ -50,12 +52,23 @@ impl Publisher {
         }
     }
 
-    async fn follow(&mut self, changes: Changes) {
-        let mut bursts = changes.ready_chunks(BURST);
-        while let Some(burst) = bursts.next().await {
-            burst.into_iter().for_each(|word| self.hear(word));
-            self.publish();
-        }
+    async fn follow(&mut self, mut changes: Changes) {
+        let mut heard = 0;
+        let words = poll_fn(|cx| {
+            loop {
+                let word = changes.poll_next_unpin(cx);
+                if heard == BURST || !matches!(word, Poll::Ready(Some(_))) {
+                    self.publish();
+                    heard = 0;
+                }
+                let Some(word) = ready!(word) else {
+                    return Poll::Ready(());
+                };
+                self.hear(word);
+                heard += 1;
+            }
+        });
+        words.await;
     }
 
     fn hear(&mut self, word: Result<Change, Error>) {

@@ -107,7 +107,12 @@ impl Catalog {
     /// What is known now, to be published.
     pub(super) fn snapshot(&mut self) -> Snapshot {
         let (list, cursor) = (self.list(), Arc::clone(&self.cursor));
-        let candidates = Candidates::frozen(list, Some(cursor), self.admission.clone());
+        let freeze = if self.parts.iter().any(|part| part.weighted > 0) {
+            Candidates::frozen
+        } else {
+            Candidates::unweighted
+        };
+        let candidates = freeze(list, Some(cursor), self.admission.clone());
         self.published = [candidates.clone(), mem::take(&mut self.published[0])];
         let skipped = self.parts.iter().map(Part::skipped).sum();
         if let Some(admission) = &self.admission {
@@ -137,14 +142,12 @@ impl Catalog {
         let mut list = mem::take(&mut self.published[1])
             .into_unshared()
             .unwrap_or_default();
-        list.truncate(self.parts.iter().map(|part| part.nodes.len()).sum());
-        for (place, candidate) in self.parts.iter().flat_map(|part| &part.nodes).enumerate() {
-            match list.get_mut(place) {
-                Some(known) if Arc::ptr_eq(known, candidate) => {}
-                Some(known) => *known = Arc::clone(candidate),
-                None => list.push(Arc::clone(candidate)),
-            }
+        let mut place = 0;
+        for part in &self.parts {
+            write_over(&mut list, place, &part.nodes);
+            place += part.nodes.len();
         }
+        list.truncate(place);
         list
     }
 
@@ -162,6 +165,18 @@ impl Catalog {
     }
 }
 
+/// Makes what stands in `list` from `start` on be `nodes`. Before them it is full.
+fn write_over(list: &mut Vec<Arc<Candidate>>, start: usize, nodes: &[Arc<Candidate>]) {
+    let known = &mut list[start..];
+    let (there, more) = nodes.split_at(nodes.len().min(known.len()));
+    for (known, node) in known.iter_mut().zip(there) {
+        if !Arc::ptr_eq(known, node) {
+            *known = Arc::clone(node);
+        }
+    }
+    list.extend_from_slice(more);
+}
+
 /// One version of the service.
 #[derive(Debug)]
 struct Part {
@@ -169,6 +184,8 @@ struct Part {
     service: Arc<Service>,
     version: Arc<str>,
     nodes: Vec<Arc<Candidate>>,
+    /// How many of them have a weight of their own.
+    weighted: usize,
     /// Where in `nodes` an id stands. `None`: nowhere, since its address has no form.
     places: HashMap<String, Option<usize>>,
     admission: Option<Arc<Admission>>,
@@ -183,6 +200,7 @@ impl Part {
             service: service.into(),
             version,
             nodes: Vec::new(),
+            weighted: 0,
             places: HashMap::new(),
             admission,
         };
@@ -244,6 +262,8 @@ impl Part {
         let new = self.nodes[place].announced_as(node);
         let old = mem::replace(&mut self.nodes[place], new);
         let new = &self.nodes[place];
+        self.weighted += usize::from(new.is_weighted());
+        self.weighted -= usize::from(old.is_weighted());
         if !new.is_same_as(&old) {
             old.depart();
         }
@@ -253,6 +273,7 @@ impl Part {
     fn add(&mut self, candidate: Arc<Candidate>) -> bool {
         self.places
             .insert(candidate.id.clone(), Some(self.nodes.len()));
+        self.weighted += usize::from(candidate.is_weighted());
         self.nodes.push(candidate);
         true
     }
@@ -270,7 +291,9 @@ impl Part {
             return false;
         };
         if let Some(place) = known {
-            self.nodes.swap_remove(place).depart();
+            let gone = self.nodes.swap_remove(place);
+            gone.depart();
+            self.weighted -= usize::from(gone.is_weighted());
             if let Some(moved) = self.nodes.get(place) {
                 self.places.insert(moved.id.clone(), Some(place));
             }

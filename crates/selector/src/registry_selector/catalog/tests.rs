@@ -7,6 +7,7 @@ use proptest::prelude::{
 use proptest::strategy::Strategy as Generate;
 
 use super::*;
+use crate::candidate::WEIGHT;
 use crate::{Random, SelectOptions};
 
 fn catalog() -> Catalog {
@@ -162,10 +163,14 @@ fn content(snapshot: &Snapshot) -> Content {
 
 prop_compose! {
     fn any_service()(
-        name in "[xy]", version in "[12]", word in "[pq]?", nodes in vec(("[abcd]", 0..4_u16), 0..5),
+        name in "[xy]", version in "[12]", word in "[pq]?", nodes in vec(("[abcd]", 0..4_u16, 0..6_u32), 0..5),
     ) -> Service {
-        // Port 0 cannot be dialled.
-        let nodes = nodes.into_iter().map(|(id, port)| Node::new(id, format!("h:{port}"))).collect();
+        // Port 0 cannot be dialled. Half of them say no weight.
+        let node = |(id, port, weight): (String, u16, u32)| {
+            let node = Node::new(id, format!("h:{port}"));
+            if weight < 3 { node.with_metadata(WEIGHT, weight.to_string()) } else { node }
+        };
+        let nodes = nodes.into_iter().map(node).collect();
         Service { nodes, ..Service::new(name, version).with_metadata("word", word) }
     }
 }
@@ -196,6 +201,9 @@ proptest! {
                 prop_assert_eq!(content(&snapshot), folded(&set));
                 let all: usize = set.iter().map(|service| service.nodes.len()).sum();
                 prop_assert_eq!(snapshot.candidates().len() + snapshot.skipped(), all);
+                let anew = Candidates::new(snapshot.candidates().to_vec());
+                let weights = snapshot.candidates().cumulative_weights();
+                prop_assert_eq!(weights, anew.cumulative_weights());
                 // Some calls hold a snapshot for long; those must not see it written over.
                 if hold {
                     held.push((content(&snapshot), snapshot.choice(&SelectOptions::default()), snapshot));

@@ -249,6 +249,18 @@ fn what_was_said_before_a_failure_counts_though_both_were_heard_at_once() {
 }
 
 #[test]
+fn of_all_that_was_said_before_the_end_nothing_is_lost_though_it_was_heard_at_once() {
+    let world = World::knowing(&[version("1", &["a"])]);
+    for number in 0..150 {
+        let one = version("1", &[&format!("n{number}")]);
+        world.registry.say(Ok(Change::Put(one)));
+    }
+    world.registry.hang_up();
+    world.tasks.run();
+    assert_eq!(world.selector.candidates(&greeter()).len(), 151);
+}
+
+#[test]
 fn a_watch_that_is_refused_is_begun_anew_by_the_next_call() {
     let world = World::new();
     *world.registry.refusal.lock().unwrap() = Some(down());
