@@ -163,14 +163,22 @@ impl Candidate {
         self.knowledge().in_flight.load(Relaxed)
     }
 
-    /// How busy it is: its attempts under way, each failure in a row as one more, and never more than twice as many.
-    /// A node that stands still would seem idle just when its attempts time out. One that has none under way is idle,
-    /// whatever it did: else nobody would ever see it do better.
+    /// How busy it is: its attempts under way, each failure in a row as one more, and never more than twice as many. A
+    /// node that is [out](Self::is_out) is busier than any that is not.
+    ///
+    /// Without the failures a node that stands still would seem idle just when its attempts time out. One that has none
+    /// under way is idle, whatever it did: else nobody would ever see it do better.
     #[inline]
-    pub(crate) fn load(&self) -> u32 {
-        let knowledge = self.knowledge();
-        let in_flight = knowledge.in_flight.load(Relaxed);
-        in_flight.saturating_add(knowledge.record.failures().min(in_flight))
+    pub(crate) fn load(&self) -> u64 {
+        let Knowledge {
+            in_flight, record, ..
+        } = self.knowledge();
+        let in_flight = in_flight.load(Relaxed);
+        let load = u64::from(in_flight) + u64::from(record.failures().min(in_flight));
+        match record.out() {
+            0 => load,
+            out => load | u64::from(self.must_wait(out)) << 40,
+        }
     }
 
     /// Whether its last attempt that said anything failed, where that is counted.
@@ -260,10 +268,14 @@ impl Candidate {
     pub fn is_out(&self) -> bool {
         match self.record().out() {
             0 => false,
-            out => self
-                .admission()
-                .is_none_or(|admission| !admission.is_over(out)),
+            out => self.must_wait(out),
         }
+    }
+
+    #[cold]
+    fn must_wait(&self, out: u64) -> bool {
+        let admission = self.admission();
+        admission.is_none_or(|admission| !admission.is_over(out))
     }
 
     /// Until when the node is out, if it is.

@@ -11,10 +11,10 @@ use super::Outlier;
 pub(crate) struct Record {
     /// Until when the node is out, in ticks; 0 if it is not. The last bit: its one attempt is under way.
     pub(super) out: AtomicU64,
-    pub(crate) latency: AtomicU64,
     /// Failures in a row.
     pub(super) failures: AtomicU32,
     pub(crate) measured: AtomicBool,
+    pub(crate) latency: AtomicU64,
     window: AtomicU64,
     /// Since when it is new or back, in ticks; 0 once it has its whole share.
     pub(super) warming: AtomicU64,

@@ -33,7 +33,7 @@ impl<T> Directory<T> {
     pub(super) fn get(&self, service: &ServiceName) -> Option<&T> {
         let mut slot = self.bucket(service);
         while let Some(entry) = slot.get() {
-            if is_same(&entry.service, service) {
+            if entry.service == *service {
                 return Some(&entry.value);
             }
             slot = &entry.next;
@@ -49,7 +49,7 @@ impl<T> Directory<T> {
         let mut slot = self.bucket(service);
         loop {
             let entry = slot.get_or_init(|| Box::new(Entry::new(service.clone())));
-            if is_same(&entry.service, service) {
+            if entry.service == *service {
                 return &entry.value;
             }
             slot = &entry.next;
@@ -57,7 +57,7 @@ impl<T> Directory<T> {
     }
 
     fn bucket(&self, service: &ServiceName) -> &Slot<T> {
-        &self.buckets[hash(service.as_str()) as usize % BUCKETS]
+        &self.buckets[hash(service.as_str()) as usize]
     }
 }
 
@@ -82,22 +82,37 @@ impl<T: fmt::Debug> fmt::Debug for Directory<T> {
     }
 }
 
-/// A caller asks by a copy of the name it asked by first, so that the letters are rarely compared.
-fn is_same(one: &ServiceName, other: &ServiceName) -> bool {
-    std::ptr::eq(one.as_str(), other.as_str()) || one == other
-}
-
-/// Names come from the program, not from its users: what spreads well and costs little will do.
+/// Which bucket a name belongs to. Names come from the program, not from its users: what spreads well and costs little
+/// will do. What a product owes to all of its factor stands in its highest bits.
 fn hash(name: &str) -> u64 {
-    let (words, rest) = name.as_bytes().as_chunks();
+    let bytes = name.as_bytes();
+    let (words, rest) = bytes.as_chunks();
     let words = words.iter().copied().map(u64::from_le_bytes);
-    let rest = rest
-        .iter()
-        .fold(name.len() as u64, |word, &byte| word << 8 | u64::from(byte));
     // The multiplier is 2^64 / golden ratio (Knuth, "The Art of Computer Programming", 6.4).
     let mix =
         |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mix(words.fold(0, mix), rest) >> 32
+    let hash = words.fold(bytes.len() as u64, mix);
+    let hash = if rest.is_empty() {
+        hash
+    } else {
+        mix(hash, end(bytes))
+    };
+    hash >> (u64::BITS - BUCKETS.ilog2())
+}
+
+/// The last eight bytes, or all there are: four and four where two reads will do.
+fn end(bytes: &[u8]) -> u64 {
+    if let Some(&last) = bytes.last_chunk() {
+        return u64::from_le_bytes(last);
+    }
+    match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(&first), Some(&last)) => {
+            u64::from(u32::from_le_bytes(first)) << 32 | u64::from(u32::from_le_bytes(last))
+        }
+        _ => bytes
+            .iter()
+            .fold(0, |word, &byte| word << 8 | u64::from(byte)),
+    }
 }
 
 #[cfg(test)]
@@ -131,7 +146,7 @@ mod tests {
     #[test]
     fn similar_names_are_spread() {
         let buckets: std::collections::HashSet<_> = (0..BUCKETS)
-            .map(|number| hash(&format!("service-{number}")) as usize % BUCKETS)
+            .map(|number| hash(&format!("service-{number}")))
             .collect();
         assert!(buckets.len() > BUCKETS / 2, "{}", buckets.len());
     }

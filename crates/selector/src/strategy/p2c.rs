@@ -21,8 +21,11 @@ impl Strategy for P2c {
         match nodes.len() {
             0 => None,
             1 => Some(0),
-            3 if nodes.are_all_well() => Some(least_busy(nodes)),
-            count => Some(less_busy(nodes, two_of(count))),
+            3 => Some(least_busy(nodes)),
+            count => {
+                let (first, second) = two_of(count);
+                Some(less_busy(nodes, first, second))
+            }
         }
     }
 
@@ -41,22 +44,22 @@ pub(super) fn two_of(count: usize) -> (usize, usize) {
     (first, if second < first { second } else { second + 1 })
 }
 
-/// Of three; the third counts only if it has not just failed.
+/// Of three. The third one counts while all are well, and if it has not just failed.
 fn least_busy(nodes: &Candidates) -> usize {
     let (first, second) = two_of(3);
-    let (less, third) = (less_busy(nodes, (first, second)), 3 - first - second);
-    if nodes[third].has_failed() {
-        less
+    let (less, third) = (less_busy(nodes, first, second), 3 - first - second);
+    if nodes.are_all_well() && !nodes[third].has_failed() {
+        less_busy(nodes, less, third)
     } else {
-        less_busy(nodes, (less, third))
+        less
     }
 }
 
-fn less_busy(nodes: &Candidates, (first, second): (usize, usize)) -> usize {
-    let (one, other) = (&nodes[first], &nodes[second]);
-    let takes_other = match (one.is_out(), other.is_out()) {
-        (out, others) if out != others => out,
-        _ => other.load() < one.load(),
-    };
-    if takes_other { second } else { first }
+#[inline]
+fn less_busy(nodes: &Candidates, first: usize, second: usize) -> usize {
+    if nodes[second].load() < nodes[first].load() {
+        second
+    } else {
+        first
+    }
 }
