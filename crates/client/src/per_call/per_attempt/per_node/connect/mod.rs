@@ -1,5 +1,6 @@
 //! The seam to the wire: how a connection to a node is made.
 
+mod gather;
 pub mod h2;
 mod tie;
 mod tonic;

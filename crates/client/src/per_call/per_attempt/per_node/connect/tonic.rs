@@ -10,14 +10,18 @@ use std::{
 };
 
 use http::{Request, Response, Uri, uri::PathAndQuery};
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use thiserror::Error as ThisError;
+use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint};
+use tower::{ServiceExt, util::MapResponse};
 use tower_micro_call::{Body, Error, ResponseBody};
 use tower_micro_selector::Candidate;
 use tower_service::Service;
 
 use super::{
     Connect,
+    gather::Gather,
     tie::{Tie, tied},
     unusable,
 };
@@ -31,7 +35,8 @@ type Template = dyn Fn(Endpoint) -> Result<Endpoint, tonic::transport::Error> + 
 
 /// Connects with tonic.
 ///
-/// A request stream that goes on when its call has ended is reset.
+/// A request stream that goes on when its call has ended is reset. Requests are written together where they come together, unless
+/// an [`endpoint`](Tonic::endpoint) is given.
 ///
 /// The address comes from the registry; what proves a node's identity does not: scheme, `:authority` and TLS come from here.
 ///
@@ -124,12 +129,25 @@ impl Connect for Tonic {
         node.check_address()
             .map_err(|invalid| unusable(&node.address, &invalid))?;
         let endpoint = self.endpoint_of(&node.address)?;
-        let endpoint = match timeout {
-            Some(timeout) => endpoint.connect_timeout(timeout),
-            None => endpoint,
+        let channel = match (&self.template, timeout) {
+            // What a template says of sockets is known to tonic's own connector only.
+            (Some(_), Some(timeout)) => endpoint.connect_timeout(timeout).connect_lazy(),
+            (Some(_), None) => endpoint.connect_lazy(),
+            (None, timeout) => endpoint.connect_with_connector_lazy(gathering(timeout)),
         };
-        Ok(TonicConnection::new(endpoint.connect_lazy()))
+        Ok(TonicConnection::new(channel))
     }
+}
+
+type Gathering = MapResponse<HttpConnector, fn(TokioIo<TcpStream>) -> TokioIo<Gather<TcpStream>>>;
+
+/// As tonic's own connector is, unless it is told otherwise, but for what is written together.
+fn gathering(timeout: Option<Duration>) -> Gathering {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(timeout);
+    connector.map_response(|socket| TokioIo::new(Gather::new(socket.into_inner())))
 }
 
 impl fmt::Debug for Tonic {
