@@ -20,29 +20,25 @@
 //!
 //! A stream can be made replayable within bounds: see [`Body::replayable`].
 
+mod capture;
 mod payload;
 mod shared;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::VecDeque,
-    fmt,
+    fmt, mem,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::Status;
 
-use self::payload::Other;
 pub use self::{payload::Payload, shared::ReplayMemory};
 use crate::Notes;
-
-/// Bytes taken in advance from a body that has not ended.
-const AHEAD: usize = 64 * 1024;
 
 /// A request body inside of the onion, and what layers have noted of its call. See the [module docs](self).
 ///
@@ -129,7 +125,7 @@ impl Body {
     #[must_use]
     pub fn replayable(mut self, limit: usize, memory: &Arc<ReplayMemory>) -> Self {
         if let Some(carried) = &mut self.0 {
-            let payload = std::mem::take(&mut carried.payload);
+            let payload = mem::take(&mut carried.payload);
             carried.payload = payload.replayable(limit, memory);
         }
         self
@@ -183,13 +179,6 @@ impl Body {
     }
 }
 
-impl From<tonic::body::Body> for Payload {
-    /// Takes what is there without waiting.
-    fn from(body: tonic::body::Body) -> Self {
-        drain(body)
-    }
-}
-
 impl From<Payload> for Body {
     fn from(payload: Payload) -> Self {
         let notes = None;
@@ -201,58 +190,6 @@ impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
         Payload::from(bytes).into()
     }
-}
-
-/// Polls `rest` until it ends, fails, has to wait, or has given enough. A unary message is one frame, and costs no queue.
-fn drain(mut rest: tonic::body::Body) -> Payload {
-    let first = match poll_now(&mut rest) {
-        Poll::Ready(Some(Ok(frame))) => frame,
-        Poll::Ready(Some(Err(status))) => return Other::Failed(status).into(),
-        Poll::Ready(None) => return Payload::default(),
-        Poll::Pending => return pending(VecDeque::new(), rest),
-    };
-    match poll_now(&mut rest) {
-        Poll::Ready(None) => first.into_data().unwrap_or_default().into(),
-        Poll::Ready(Some(Err(status))) => Other::Failed(status).into(),
-        Poll::Ready(Some(Ok(second))) => drain_more(VecDeque::from([first, second]), rest),
-        Poll::Pending => pending(VecDeque::from([first]), rest),
-    }
-}
-
-fn drain_more(mut ahead: VecDeque<Frame<Bytes>>, mut rest: tonic::body::Body) -> Payload {
-    let size = |frame: &Frame<Bytes>| frame.data_ref().map_or(0, Bytes::len);
-    let mut taken: usize = ahead.iter().map(size).sum();
-    while taken < AHEAD {
-        match poll_now(&mut rest) {
-            Poll::Ready(Some(Ok(frame))) => {
-                taken += size(&frame);
-                ahead.push_back(frame);
-            }
-            Poll::Ready(Some(Err(status))) => return Other::Failed(status).into(),
-            Poll::Ready(None) => return joined(ahead),
-            Poll::Pending => break,
-        }
-    }
-    pending(ahead, rest)
-}
-
-fn pending(ahead: VecDeque<Frame<Bytes>>, rest: tonic::body::Body) -> Payload {
-    Other::Pending { ahead, rest }.into()
-}
-
-/// Polls without a waker: whoever polls next registers a real one.
-fn poll_now(body: &mut tonic::body::Body) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-    Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop()))
-}
-
-/// One run of bytes out of all frames. gRPC requests have no trailers, so frames without data carry nothing.
-fn joined(frames: VecDeque<Frame<Bytes>>) -> Payload {
-    let mut all = BytesMut::new();
-    let data = frames
-        .into_iter()
-        .filter_map(|frame| frame.into_data().ok());
-    data.for_each(|bytes| all.extend_from_slice(&bytes));
-    all.freeze().into()
 }
 
 impl HttpBody for Body {

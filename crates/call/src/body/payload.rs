@@ -18,7 +18,7 @@ use super::{ReplayMemory, shared::Reader};
 pub struct Payload(Kind);
 
 /// A payload is kept with every request that may be sent again: what is rare has a box, so that it is no larger than [`Bytes`].
-pub(super) enum Kind {
+enum Kind {
     Once(Bytes),
     Other(Option<Box<Other>>),
 }

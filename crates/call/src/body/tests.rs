@@ -1,10 +1,10 @@
-use std::sync::Arc;
+use std::{sync::Arc, task::Waker};
 
 use futures_util::StreamExt;
 use http_body_util::{BodyExt, StreamBody};
 use proptest::prelude::*;
 
-use super::*;
+use super::{capture::AHEAD, *};
 
 fn frames(frames: Vec<Result<Frame<Bytes>, Status>>, ends: bool) -> tonic::body::Body {
     let some = futures_util::stream::iter(frames);

@@ -175,12 +175,6 @@ impl Notes {
         self.clock = Some(Clock { now, left });
     }
 
-    /// Writes the service as the caller named it.
-    #[inline]
-    pub fn set_service(&mut self, service: ServiceName) {
-        self.common.own().service = Some(service);
-    }
-
     /// Writes the set the call chooses from.
     #[inline]
     pub fn set_picker(&mut self, service: &ServiceName, picker: Picker) {
