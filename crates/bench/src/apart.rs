@@ -1,11 +1,13 @@
-//! A case in a process of its own: a subscriber, once it is there, makes every span of its process cost something.
+//! A case in a process of its own: a subscriber, once it is there, makes every span of its process cost something, and an allocator that
+//! counts makes every allocation cost something.
 //!
-//! The process is this program again, told to [`serve`] one case. It reads a number of calls from a line, makes them, and writes what
+//! The process is this program again, or the one that counts, told to [`serve`] one case. It reads a number of calls from a line, makes them, and writes what
 //! they cost: nanoseconds, a space, allocations. It ends with its input.
 
 use std::{
     env,
     io::{self, BufRead, BufReader, Write},
+    path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::Duration,
 };
@@ -14,6 +16,9 @@ use crate::cost::{Cost, Run};
 
 /// The word before the name of the case that is to be served.
 pub const SERVE: &str = "--serve";
+
+/// The program that serves with an allocator that counts.
+const COUNTING: &str = "allocations";
 
 /// A case that runs elsewhere. Dropped, it ends.
 #[derive(Debug)]
@@ -29,7 +34,25 @@ impl Apart {
     /// # Errors
     /// If it cannot be started.
     pub fn start(name: &str) -> io::Result<Self> {
-        let mut command = Command::new(env::current_exe()?);
+        Self::of(&env::current_exe()?, name)
+    }
+
+    /// Starts the program that counts allocations, which is built beside this one.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn counting(name: &str) -> io::Result<Self> {
+        let program = env::current_exe()?.with_file_name(COUNTING);
+        Self::of(&program, name).map_err(|error| {
+            let program = program.display();
+            io::Error::other(format!(
+                "cannot start {program}, which counts allocations: {error}; `cargo xtask bench` builds it"
+            ))
+        })
+    }
+
+    fn of(program: &Path, name: &str) -> io::Result<Self> {
+        let mut command = Command::new(program);
         command.args([SERVE, name]);
         let mut process = command
             .stdin(Stdio::piped())

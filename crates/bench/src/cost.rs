@@ -1,14 +1,13 @@
 //! What calls cost.
 //!
-//! Allocations are counted by thread, without a lock or an atomic: threads that share a client share nothing because of us.
+//! Allocations are counted by thread, without a lock or an atomic: threads that share a client share nothing because of us. They are
+//! counted where the program has [`AllocCounterSystem`] for its allocator; elsewhere there are none, and nothing is slower.
 
 use std::time::Duration;
 
-use alloc_counter::{AllocCounterSystem, count_alloc};
+pub use alloc_counter::AllocCounterSystem;
+use alloc_counter::count_alloc;
 use tokio::time::Instant;
-
-#[global_allocator]
-static COUNTING: AllocCounterSystem = AllocCounterSystem;
 
 /// A case that is set up.
 pub trait Run {
@@ -21,7 +20,7 @@ pub trait Run {
 pub struct Cost {
     /// By the clock on the wall; of several threads the sum.
     pub time: Duration,
-    /// How often memory was asked for.
+    /// How often memory was asked for, where that is counted.
     pub allocations: u64,
 }
 

@@ -5,7 +5,14 @@
 
 use std::io;
 
-use crate::{case::Case, cost::Cost};
+use crate::{
+    apart::Apart,
+    case::Case,
+    cost::{Cost, Run},
+};
+
+/// So many calls of a case have their allocations counted.
+const COUNTED: u64 = 2_000;
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,40 +54,50 @@ pub struct PerCall {
     pub unrest: f64,
 }
 
-impl PerCall {
-    /// `cost` of `calls` calls.
-    pub fn of(cost: Cost, calls: u64) -> Self {
-        Self {
-            nanoseconds: cost.time.as_nanos() as f64 / calls as f64,
-            allocations: cost.allocations as f64 / calls as f64,
-            unrest: 1.0,
-        }
-    }
-}
-
-/// The medians, in the order of `cases`.
+/// The medians, in the order of `cases`. Allocations are counted beforehand, in other processes: counting takes time of its own.
 ///
 /// # Errors
-/// If a case needs a process of its own and that cannot be started.
+/// If a process of its own that a case needs cannot be started.
 pub fn measure(cases: &[Case], plan: Plan) -> io::Result<Vec<PerCall>> {
-    let running = cases.iter().map(Case::begin_beside_others);
-    let mut running = running.collect::<io::Result<Vec<_>>>()?;
-    let mut measured = vec![Vec::new(); cases.len()];
-    for _ in 0..plan.rounds {
-        for (run, measured) in running.iter_mut().zip(&mut measured) {
-            measured.push(PerCall::of(run.run(plan.calls), plan.calls));
-        }
-    }
-    Ok(measured.iter().map(|rounds| medians(rounds)).collect())
+    let allocations = cases.iter().map(|case| allocations(case.name));
+    let allocations = allocations.collect::<io::Result<Vec<_>>>()?;
+    let times = times(cases, plan)?.into_iter();
+    let measured = times.zip(allocations);
+    Ok(measured
+        .map(|(times, allocations)| PerCall::of(times, allocations))
+        .collect())
 }
 
-fn medians(rounds: &[PerCall]) -> PerCall {
-    let times = sorted(rounds.iter().map(|round| round.nanoseconds));
-    let allocations = sorted(rounds.iter().map(|round| round.allocations));
-    PerCall {
-        nanoseconds: at(&times, 0.5),
-        allocations: at(&allocations, 0.5),
-        unrest: at(&times, 0.75) / at(&times, 0.25),
+fn allocations(name: &str) -> io::Result<f64> {
+    let cost = Apart::counting(name)?.run(COUNTED);
+    Ok(cost.allocations as f64 / COUNTED as f64)
+}
+
+/// Nanoseconds a call of each case, in each round.
+fn times(cases: &[Case], plan: Plan) -> io::Result<Vec<Vec<f64>>> {
+    let running = cases.iter().map(Case::begin_beside_others);
+    let mut running = running.collect::<io::Result<Vec<_>>>()?;
+    let mut times = vec![Vec::new(); cases.len()];
+    for _ in 0..plan.rounds {
+        for (run, times) in running.iter_mut().zip(&mut times) {
+            times.push(nanoseconds(run.run(plan.calls), plan.calls));
+        }
+    }
+    Ok(times)
+}
+
+fn nanoseconds(cost: Cost, calls: u64) -> f64 {
+    cost.time.as_nanos() as f64 / calls as f64
+}
+
+impl PerCall {
+    fn of(times: Vec<f64>, allocations: f64) -> Self {
+        let times = sorted(times.into_iter());
+        Self {
+            nanoseconds: at(&times, 0.5),
+            allocations,
+            unrest: at(&times, 0.75) / at(&times, 0.25),
+        }
     }
 }
 
@@ -104,31 +121,20 @@ mod tests {
 
     #[test]
     fn the_median_does_not_heed_a_round_that_was_disturbed() {
-        let round = |nanoseconds| PerCall {
-            nanoseconds,
-            ..PerCall::default()
-        };
-        let rounds = [3.0, 900.0, 1.0, 2.0, 2.5].map(round);
-        assert_eq!(medians(&rounds).nanoseconds, 2.5);
-        assert_eq!(medians(&rounds).unrest, 1.5);
+        let measured = PerCall::of(vec![3.0, 900.0, 1.0, 2.0, 2.5], 4.0);
+        assert_eq!((measured.nanoseconds, measured.allocations), (2.5, 4.0));
+        assert_eq!(measured.unrest, 1.5);
         assert_eq!(at(&[1.0, 2.0], 0.5), 2.0);
         assert_eq!(at(&[], 0.5), 0.0);
     }
 
     #[test]
-    fn a_cost_is_shared_by_its_calls() {
+    fn a_time_is_shared_by_its_calls() {
+        let time = Duration::from_micros(3);
         let cost = Cost {
-            time: Duration::from_micros(3),
-            allocations: 6,
+            time,
+            ..Cost::default()
         };
-        let per_call = PerCall::of(cost, 4);
-        assert_eq!((per_call.nanoseconds, per_call.allocations), (750.0, 1.5));
-    }
-
-    #[test]
-    fn allocations_are_counted() {
-        let work = || drop(std::hint::black_box(Box::new(7)));
-        let cost = Cost::of(|| (0..5).for_each(|_| work()));
-        assert_eq!(cost.allocations, 5);
+        assert_eq!(nanoseconds(cost, 4), 750.0);
     }
 }

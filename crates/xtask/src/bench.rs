@@ -12,6 +12,7 @@
 //! - It exits with 0 when it measured what it was asked to. Any other code becomes that of the chore.
 //! - The program [`COLLECTOR`] is built with the feature of its name.
 //! - A program in [`WIRED`] is built with the feature `wire`, and finds the program [`NODE`], its server, built beside it.
+//! - [`OVERHEAD`] finds the program [`ALLOCATIONS`], which counts for it, built beside it.
 //!
 //! # The contract with a program that counts instructions
 //!
@@ -50,7 +51,13 @@ use crate::{
 const OUT: &str = "TOWER_MICRO_BENCH_OUT";
 
 /// The programs whose cases callgrind counts.
-const COUNTED: &[&str] = &["overhead", "load"];
+const COUNTED: &[&str] = &[OVERHEAD, "load"];
+
+/// The program that measures the layers alone.
+const OVERHEAD: &str = "overhead";
+
+/// Its cases, with an allocator that counts.
+const ALLOCATIONS: &str = "allocations";
 
 /// The programs that talk to servers, each a process of its own.
 const WIRED: &[&str] = &["load", "faults"];
@@ -80,8 +87,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<(), Sto
     let (name, arguments) = named(arguments)?;
     let out = out_folder(workspace)?;
     let mut arguments = arguments.to_vec();
-    if WIRED.contains(&name) {
-        start(&mut cargo(workspace, "build", NODE))?;
+    if let Some(helper) = helper(name) {
+        start(&mut cargo(workspace, "build", helper))?;
     }
     if counts(name, &arguments) {
         let file = count(workspace, name, &arguments, &out)?;
@@ -93,6 +100,15 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<(), Sto
             .args(arguments)
             .env(OUT, out),
     )
+}
+
+/// The program that `name` starts.
+fn helper(name: &str) -> Option<&'static str> {
+    if name == OVERHEAD {
+        Some(ALLOCATIONS)
+    } else {
+        WIRED.contains(&name).then_some(NODE)
+    }
 }
 
 fn named(arguments: &[String]) -> Result<(&str, &[String]), Stopped> {
@@ -189,6 +205,13 @@ mod tests {
     fn the_collector_brings_its_own_feature() {
         let command = cargo(&Workspace::pretended(), "run", "collector");
         assert!(spoken(&command).ends_with("--bin collector --features collector"));
+    }
+
+    #[test]
+    fn a_program_that_starts_another_has_it_built() {
+        let helpers = ["overhead", "load", "faults", "churn", "collector"].map(helper);
+        let expected = [Some("allocations"), Some("node"), Some("node"), None, None];
+        assert_eq!(helpers, expected);
     }
 
     #[test]

@@ -96,10 +96,13 @@ fn ci_stops_at_the_first_failing_step_with_its_exit_code() {
 }
 
 #[test]
-fn a_bench_gets_the_folder_for_its_figures() {
+fn a_bench_gets_the_folder_for_its_figures_and_the_program_that_counts_for_it() {
     let output = xtask(&["bench", "overhead", "--quick"], &[]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    let line = &commands(&output)[0];
+    let commands = commands(&output);
+    assert_eq!(commands.len(), 2, "{commands:?}");
+    assert!(commands[0].ends_with("--bin allocations"));
+    let line = &commands[1];
     let folder = line
         .strip_prefix("TOWER_MICRO_BENCH_OUT=")
         .and_then(|rest| rest.split(' ').next())

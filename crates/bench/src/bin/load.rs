@@ -14,6 +14,7 @@ use std::{
 use bytes::Bytes;
 use tokio::runtime::Builder;
 use tower_micro_bench::{
+    cost::AllocCounterSystem,
     instructions,
     load::{
         self, COUNTED_IN_FLIGHT, COUNTED_PAYLOAD, Extent, Plan,
@@ -23,6 +24,9 @@ use tower_micro_bench::{
     node::Node,
     pin::Pinned,
 };
+
+#[global_allocator]
+static COUNTING: AllocCounterSystem = AllocCounterSystem;
 
 /// The variable that says where the figures go.
 const OUT: &str = "TOWER_MICRO_BENCH_OUT";

@@ -16,7 +16,6 @@ use tower_micro_bench::{
     arguments::{self, Wish},
     case::Case,
     cases,
-    cost::Run,
     figures::figures,
     instructions,
     measure::{Plan, measure},
@@ -86,20 +85,13 @@ fn names() -> String {
 }
 
 fn run(name: &str, calls: u64) -> Done {
-    begin(name)?.run(calls);
+    cases::begin(name)?.run(calls);
     Ok(())
 }
 
 fn serve(name: &str) -> Done {
-    let mut case = begin(name)?;
+    let mut case = cases::begin(name)?;
     Ok(apart::serve(&mut *case, io::stdin().lock(), io::stdout())?)
-}
-
-fn begin(name: &str) -> Result<Box<dyn Run>, Box<dyn Error>> {
-    let mut cases = cases::all().into_iter();
-    let case = cases.find(|case| case.name == name);
-    let case = case.ok_or_else(|| format!("there is no case {name:?}: see --list"))?;
-    Ok((case.begin)())
 }
 
 fn tabulate(only: &str, plan: Plan, counts: Option<&Path>) -> Done {

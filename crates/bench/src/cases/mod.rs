@@ -15,7 +15,7 @@ mod threads;
 
 pub(crate) mod tracing;
 
-use crate::case::Case;
+use crate::{case::Case, cost::Run};
 
 /// All of them.
 pub fn all() -> Vec<Case> {
@@ -30,6 +30,17 @@ pub fn all() -> Vec<Case> {
         threads::CASES,
     ]
     .concat()
+}
+
+/// The one called `name`, set up.
+///
+/// # Errors
+/// If there is none: a text that says so.
+pub fn begin(name: &str) -> Result<Box<dyn Run>, String> {
+    let mut cases = all().into_iter();
+    let case = cases.find(|case| case.name == name);
+    let case = case.ok_or_else(|| format!("there is no case {name:?}: see --list"))?;
+    Ok((case.begin)())
 }
 
 #[cfg(test)]
