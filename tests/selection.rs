@@ -1,5 +1,7 @@
 //! Which node a call goes to: what the registry says, what the call asks for, what was tried.
 
+mod keys;
+
 mod known;
 
 mod marks;

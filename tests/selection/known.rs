@@ -35,7 +35,7 @@ async fn until(
     .await;
 }
 
-async fn registered(registry: &Memory, service: Service) {
+pub(super) async fn registered(registry: &Memory, service: Service) {
     let options = RegisterOptions::default();
     registry.register(&service, options).await.unwrap();
 }

@@ -17,7 +17,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use tower_micro_selector::{Filter, SelectOptions, Strategy};
+use tower_micro_selector::{Filter, HashKey, SelectOptions, Strategy};
 
 use crate::{Backoff, Budget, CallWrapper, Dialect, Hedge, Metadata, RetryPolicy};
 
@@ -180,10 +180,11 @@ impl CallOptions {
         self
     }
 
-    /// What a hashing strategy hashes.
+    /// What [`RingHash`](tower_micro_selector::RingHash) hashes: calls of one key go to one node. A number, or text such as the name of
+    /// a user.
     #[must_use]
-    pub fn hash_key(mut self, key: u64) -> Self {
-        self.select.hash_key = Some(key);
+    pub fn hash_key(mut self, key: impl Into<HashKey>) -> Self {
+        self.select.hash_key = Some(key.into().into());
         self
     }
 

@@ -3,8 +3,8 @@
 //!
 //! It is a slice of `Arc<Candidate>`s by [`Deref`]. A registry selector makes one per change of the
 //! registry, not one per call, so what is worth computing once stands here: the running sum of the
-//! weights, and the [cursor](Candidates::cursor) of strategies that go round across calls. A clone
-//! costs one reference count.
+//! weights, the [cursor](Candidates::cursor) of strategies that go round across calls, and the ring of those that
+//! [hash](crate::RingHash). A clone costs one reference count.
 //!
 //! # Example
 //!
@@ -18,11 +18,12 @@
 //! ```
 
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 
 use crate::Candidate;
 use crate::health::Admission;
+use crate::strategy::Ring;
 
 /// A frozen list of candidates. See the [module docs](self) for an example.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +35,7 @@ struct Frozen {
     cumulative: Option<Box<[u64]>>,
     cursor: Option<Arc<AtomicUsize>>,
     admission: Option<Arc<Admission>>,
+    ring: OnceLock<Option<Ring>>,
 }
 
 impl Candidates {
@@ -61,6 +63,7 @@ impl Candidates {
             cumulative,
             cursor,
             admission,
+            ring: OnceLock::new(),
         }))
     }
 
@@ -76,6 +79,7 @@ impl Candidates {
             cumulative: None,
             cursor,
             admission,
+            ring: OnceLock::new(),
         }))
     }
 
@@ -92,6 +96,7 @@ impl Candidates {
             cumulative,
             cursor: None,
             admission: self.0.admission.clone(),
+            ring: OnceLock::new(),
         }))
     }
 
@@ -124,6 +129,16 @@ impl Candidates {
     #[must_use]
     pub fn cumulative_weights(&self) -> Option<&[u64]> {
         self.0.cumulative.as_deref()
+    }
+
+    /// Sorts the places of all nodes on a circle, unless that is done.
+    pub(crate) fn prepare_ring(&self) {
+        self.0.ring.get_or_init(|| Ring::new(self));
+    }
+
+    /// The places of all nodes, if they are sorted.
+    pub(crate) fn ring(&self) -> Option<&Ring> {
+        self.0.ring.get()?.as_ref()
     }
 
     /// A counter that outlives this list: all lists of one service, one after the other, have the

@@ -23,4 +23,7 @@ pub use health::{Fault, Health, Outlier};
 pub use picker::{Chosen, Next, Picker};
 pub use registry_selector::{RegistrySelector, Spawn, SpawnError, TaskGuard};
 pub use selector::{Mark, SelectOptions, Selection, Selector};
-pub use strategy::{P2c, PeakEwma, Random, RoundRobin, RoundRobinShared, Strategy, Turn, Weighted};
+pub use strategy::{
+    HashKey, P2c, PeakEwma, Random, RingHash, RoundRobin, RoundRobinShared, Strategy, Turn,
+    Weighted,
+};

@@ -28,8 +28,9 @@ pub use tower_micro_registry::{
 };
 #[doc(inline)]
 pub use tower_micro_selector::{
-    Candidate, Fault, Filter, Health, Mark, Outlier, P2c, PeakEwma, Picker, Random,
-    RegistrySelector, RoundRobin, RoundRobinShared, SelectError, Selector, Strategy, Weighted,
+    Candidate, Fault, Filter, HashKey, Health, Mark, Outlier, P2c, PeakEwma, Picker, Random,
+    RegistrySelector, RingHash, RoundRobin, RoundRobinShared, SelectError, Selector, Strategy,
+    Weighted,
 };
 #[cfg(feature = "server")]
 #[doc(inline)]

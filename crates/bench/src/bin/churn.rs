@@ -22,8 +22,8 @@ use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tower_micro::{
-    Health, Memory, Node, Outlier, P2c, RegisterOptions, Registry, RegistrySelector, Selector,
-    Service, ServiceName,
+    Health, Memory, Node, Outlier, P2c, RegisterOptions, Registry, RegistrySelector, RingHash,
+    Selector, Service, ServiceName, Strategy,
     crates::{
         registry::BoxFuture,
         selector::{InFlight, SelectOptions, Selection, TaskGuard},
@@ -40,9 +40,10 @@ const PAUSE: Duration = Duration::from_millis(10);
 const HELP: &str = "\
 What choosing costs, and what a change costs, while nodes come and go a hundred times a second.
 
-  cargo xtask bench churn [--quick]
+  cargo xtask bench churn [--quick] [--by-key]
 
   --quick   100 changes at each size instead of 1000
+  --by-key  chooses by RingHash, for one key, instead of by P2c
   --help    this
 
 One thread chooses without a pause (select, next, in-flight guard; the two readings of the clock are in the figure);
@@ -63,15 +64,19 @@ fn main() -> ExitCode {
 }
 
 fn perform() -> Result<(), Box<dyn std::error::Error>> {
-    let changes = match env::args().nth(1).as_deref() {
-        None => 1_000,
-        Some("--quick") => 100,
-        Some("--help") => return Ok(io::stdout().write_all(HELP.as_bytes())?),
-        Some(other) => return Err(format!("{other:?} is not known: see --help").into()),
-    };
+    let mut changes = 1_000;
+    let mut strategy: Arc<dyn Strategy> = Arc::new(P2c);
+    for argument in env::args().skip(1) {
+        match argument.as_str() {
+            "--quick" => changes = 100,
+            "--by-key" => strategy = Arc::new(RingHash),
+            "--help" => return Ok(io::stdout().write_all(HELP.as_bytes())?),
+            other => return Err(format!("{other:?} is not known: see --help").into()),
+        }
+    }
     // The greatest first, so that memory that was given back does not serve the others.
     let mut rows: Vec<_> = [10_000, 1_000, 100]
-        .map(|nodes| measure(nodes, changes))
+        .map(|nodes| measure(nodes, changes, &strategy))
         .into();
     rows.reverse();
     let mut table = Row::title();
@@ -194,9 +199,9 @@ fn or_dash(figure: Option<u64>) -> String {
     figure.map_or_else(|| "-".into(), |figure| figure.to_string())
 }
 
-fn measure(nodes: usize, changes: usize) -> Row {
+fn measure(nodes: usize, changes: usize, strategy: &Arc<dyn Strategy>) -> Row {
     let before = resident();
-    let world = World::of(nodes);
+    let world = World::of(nodes, strategy);
     // Of few nodes the figure would be about pages.
     let bytes = resident().zip(before).filter(|_| nodes >= 10_000);
     let bytes = bytes.map(|(after, before)| after.saturating_sub(before) / nodes as u64);
@@ -234,7 +239,7 @@ struct World {
 }
 
 impl World {
-    fn of(nodes: usize) -> Self {
+    fn of(nodes: usize, strategy: &Arc<dyn Strategy>) -> Self {
         let (registry, runtime) = (Memory::new(), runtime());
         let all = (0..nodes)
             .map(node)
@@ -255,7 +260,8 @@ impl World {
             selector: selector.with_health(Health::Outlier(Outlier::default())),
             service: ServiceName::new("greeter").expect("letters only"),
             options: SelectOptions {
-                strategy: Some(Arc::new(P2c)),
+                strategy: Some(Arc::clone(strategy)),
+                hash_key: Some(7),
                 avoid_tried: true,
                 ..SelectOptions::default()
             },

@@ -4,7 +4,7 @@ use std::{hint::black_box, sync::Arc};
 
 use tokio::{runtime::Runtime, task::JoinSet};
 use tower_micro::{
-    P2c, RegistrySelector, Selector, ServiceName, Static,
+    P2c, RegistrySelector, RingHash, Selector, ServiceName, Static, Strategy,
     crates::{
         registry::BoxFuture,
         selector::{InFlight, SelectOptions, TaskGuard},
@@ -22,6 +22,8 @@ pub(super) const CASES: &[Case] = &[
     Case::new("pick-3", || Box::new(Picks::among(3))).goal(Goal::nanoseconds(60.0)),
     Case::new("pick-100", || Box::new(Picks::among(100))).goal(Goal::nanoseconds(60.0)),
     Case::new("pick-10000", || Box::new(Picks::among(10_000))).goal(Goal::nanoseconds(60.0)),
+    Case::new("pick-by-key-1000", || Box::new(PicksByKey::among(1_000)))
+        .goal(Goal::nanoseconds(110.0)),
 ];
 
 /// The service that is called.
@@ -55,10 +57,14 @@ struct Picks {
 
 impl Picks {
     fn among(nodes: u16) -> Self {
+        Self::by(P2c, nodes)
+    }
+
+    fn by(strategy: impl Strategy + 'static, nodes: u16) -> Self {
         let runtime = runtime();
         let (selector, service) = (selector(nodes), greeter());
         let options = SelectOptions {
-            strategy: Some(Arc::new(P2c)),
+            strategy: Some(Arc::new(strategy)),
             avoid_tried: true,
             ..SelectOptions::default()
         };
@@ -86,5 +92,25 @@ impl Picks {
 impl Run for Picks {
     fn run(&mut self, calls: u64) -> Cost {
         Cost::of(|| (0..calls).for_each(|_| self.pick()))
+    }
+}
+
+/// The same by [`RingHash`], for one key after the other.
+struct PicksByKey(Picks);
+
+impl PicksByKey {
+    fn among(nodes: u16) -> Self {
+        Self(Picks::by(RingHash, nodes))
+    }
+}
+
+impl Run for PicksByKey {
+    fn run(&mut self, calls: u64) -> Cost {
+        Cost::of(|| {
+            for key in 0..calls {
+                self.0.options.hash_key = Some(key);
+                self.0.pick();
+            }
+        })
     }
 }

@@ -41,6 +41,7 @@ pub(crate) struct Choices {
 
 impl Choices {
     pub(crate) fn new(candidates: &Candidates, strategy: &Arc<dyn Strategy>) -> Self {
+        strategy.prepare(candidates);
         Self {
             own: Handles::new(candidates, strategy),
             named: OnceLock::new(),
@@ -50,13 +51,12 @@ impl Choices {
     /// The choice by the strategy that is `named`, or by the list's own. If that is yet another one
     /// than was named first, it must be asked by whoever named it.
     pub(crate) fn by(&self, named: Option<&Arc<dyn Strategy>>) -> &Arc<Choice> {
-        let handles = match named {
-            Some(named) => self
-                .named
-                .get_or_init(|| Handles::new(self.candidates(), named)),
-            None => &self.own,
+        let Some(named) = named else {
+            return self.own.mine();
         };
-        handles.mine()
+        named.prepare(self.candidates());
+        let handles = || Handles::new(self.candidates(), named);
+        self.named.get_or_init(handles).mine()
     }
 
     pub(crate) fn candidates(&self) -> &Candidates {

@@ -17,14 +17,14 @@ pub(super) struct OneOf {
     pub(super) choice: Arc<Choice>,
     asked: Option<Box<Asked>>,
     start: u64,
+    hash_key: Option<u64>,
     memory: Memory,
 }
 
-/// What a call asks for besides what comes with the list.
+/// What a call asks for that does not come with the list.
 #[derive(Clone)]
 struct Asked {
-    strategy: Option<Arc<dyn Strategy>>,
-    hash_key: Option<u64>,
+    strategy: Arc<dyn Strategy>,
 }
 
 /// What a picker and its clones know of their earlier answers.
@@ -38,10 +38,8 @@ impl Asked {
     #[inline]
     fn of(options: &SelectOptions, choice: &Choice) -> Option<Box<Self>> {
         let own = |named: &&Arc<dyn Strategy>| !Arc::ptr_eq(named, &choice.strategy);
-        let strategy = options.strategy.as_ref().filter(own).cloned();
-        let hash_key = options.hash_key;
-        let asked = strategy.is_some() || hash_key.is_some();
-        asked.then(|| Box::new(Self { strategy, hash_key }))
+        let strategy = options.strategy.as_ref().filter(own)?.clone();
+        Some(Box::new(Self { strategy }))
     }
 }
 
@@ -57,6 +55,7 @@ impl OneOf {
             asked: Asked::of(options, &choice),
             choice,
             start: fastrand::u64(..),
+            hash_key: options.hash_key,
             memory,
         }
     }
@@ -83,14 +82,13 @@ impl OneOf {
 
     /// A strategy may be somebody else's: an index that is out of range is no answer.
     fn ask(&self, nodes: &Candidates, number: u32) -> Option<usize> {
-        let asked = self.asked.as_deref();
         let turn = Turn {
             number,
             start: self.start,
-            hash_key: asked.and_then(|asked| asked.hash_key),
+            hash_key: self.hash_key,
         };
-        let named = asked.and_then(|asked| asked.strategy.as_ref());
-        let strategy = named.unwrap_or(&self.choice.strategy);
+        let asked = self.asked.as_deref();
+        let strategy = asked.map_or(&self.choice.strategy, |asked| &asked.strategy);
         strategy
             .pick(nodes, &turn)
             .filter(|&index| index < nodes.len())

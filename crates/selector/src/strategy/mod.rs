@@ -8,10 +8,11 @@
 //! | [`P2c`] | the less busy of two random ones | Mitzenmacher, "The Power of Two Choices" |
 //! | [`PeakEwma`] | the one of two random ones that would answer sooner | Finagle `PeakEwma.scala` |
 //! | [`Weighted`] | any, by its weight | |
+//! | [`RingHash`] | one node for one key | Karger et al.; gRFC A42, Envoy `ring_hash` |
 //!
 //! # Example
 //!
-//! One of your own, which sends like to like (all callers must see the nodes in the same order):
+//! One of your own, which goes round by key ([`RingHash`] also keeps most keys where they are when nodes come and go):
 //!
 //! ```
 //! use tower_micro_selector::{Candidates, Strategy, Turn};
@@ -34,12 +35,15 @@
 mod p2c;
 mod peak_ewma;
 mod random;
+mod ring_hash;
 mod round_robin;
 mod weighted;
 
 pub use p2c::P2c;
 pub use peak_ewma::PeakEwma;
 pub use random::Random;
+pub(crate) use ring_hash::Ring;
+pub use ring_hash::{HashKey, RingHash};
 pub(crate) use round_robin::anywhere;
 pub use round_robin::{RoundRobin, RoundRobinShared};
 pub use weighted::Weighted;
@@ -56,6 +60,12 @@ pub trait Strategy: fmt::Debug + Send + Sync {
     /// `nodes` may be a part of what it was the turn before: a call that avoids what it tried asks
     /// over the rest.
     fn pick(&self, nodes: &Candidates, turn: &Turn) -> Option<usize>;
+
+    /// Works out beforehand what [`pick`](Self::pick) needs to know of `nodes`. A selector that keeps a list for many
+    /// calls asks for it once, before they choose; nobody asks for a list that one call has. Most strategies need nothing.
+    fn prepare(&self, nodes: &Candidates) {
+        let _ = nodes;
+    }
 
     /// A word for logs and for the printed stack.
     fn name(&self) -> &'static str;

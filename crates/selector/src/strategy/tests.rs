@@ -32,6 +32,7 @@ fn every_strategy() -> Vec<Arc<dyn Strategy>> {
         Arc::new(RoundRobinShared::new()),
         Arc::new(P2c),
         Arc::new(Weighted),
+        Arc::new(RingHash),
     ]
 }
 

@@ -113,6 +113,10 @@ impl Catalog {
             Candidates::unweighted
         };
         let candidates = freeze(list, Some(cursor), self.admission.clone());
+        if self.published[0].ring().is_some() {
+            // Calls went by it, and are not to wait until it is sorted.
+            candidates.prepare_ring();
+        }
         self.published = [candidates.clone(), mem::take(&mut self.published[0])];
         let skipped = self.parts.iter().map(Part::skipped).sum();
         if let Some(admission) = &self.admission {

@@ -8,7 +8,7 @@ use proptest::strategy::Strategy as Generate;
 
 use super::*;
 use crate::candidate::WEIGHT;
-use crate::{Random, SelectOptions};
+use crate::{Random, RingHash, SelectOptions};
 
 fn catalog() -> Catalog {
     Catalog::new(Arc::new(Random), None)
@@ -50,6 +50,28 @@ fn what_is_known_already_is_no_change() {
     assert!(catalog.apply(Change::Delete(version("1", &["a"]))));
     assert!(catalog.apply(Change::Delete(version("9", &[]))));
     assert!(!catalog.apply(Change::Reset(Vec::new())));
+}
+
+#[test]
+fn a_ring_that_calls_went_by_is_there_when_nodes_come() {
+    let mut catalog = catalog();
+    assert!(catalog.apply(Change::Put(version("1", &["a", "b"]))));
+    let choice = |snapshot: &Snapshot, strategy: Arc<dyn Strategy>| {
+        let options = SelectOptions {
+            strategy: Some(strategy),
+            ..SelectOptions::default()
+        };
+        snapshot.choice(&options).unwrap();
+    };
+    let first = catalog.snapshot();
+    choice(&first, Arc::new(Random));
+    assert!(first.candidates().ring().is_none());
+    choice(&first, Arc::new(RingHash));
+    assert!(first.candidates().ring().is_some());
+    for id in ["c", "d"] {
+        assert!(catalog.apply(Change::Put(version("1", &[id]))));
+        assert!(catalog.snapshot().candidates().ring().is_some());
+    }
 }
 
 #[test]
