@@ -11,7 +11,11 @@ use std::{
 
 use tokio::time::Instant;
 use tonic::Code;
-use tower_micro::{CallOptions, Client, Error, Memory, RegisterOptions, Registry, Service, Static};
+use tower_micro::{
+    CallOptions, Client, Error, Memory, RegisterOptions, Registry, SelectError, Selector, Service,
+    ServiceName, Static,
+    crates::selector::{SelectOptions, Selection},
+};
 use tower_micro_testkit::{Greeter, closed_port};
 
 use crate::support::{Recording, builder, call, greeting, node_of, scripted, server, soon, start};
@@ -106,4 +110,39 @@ async fn who_does_not_wait_fails_when_the_attempts_are_spent() {
     let (client, tried) = refusing(u32::MAX, CallOptions::new());
     assert_eq!(call(&client).await.unwrap_err().code(), Code::Unavailable);
     assert_eq!(tried.load(SeqCst), 3);
+}
+
+/// A selector that asks a registry which knows no node at first: the first answer has to be waited for, and says so.
+#[derive(Debug)]
+struct Late {
+    recording: Recording,
+    asked: AtomicU32,
+}
+
+impl Selector for Late {
+    fn select(&self, service: &ServiceName, options: &SelectOptions) -> Selection {
+        match self.asked.fetch_add(1, SeqCst) {
+            0 => Selection::Pending(Box::pin(async { Err(SelectError::NotFound) })),
+            1 => Selection::Ready(Err(SelectError::NotFound)),
+            _ => self.recording.select(service, options),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "late"
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_call_of_a_service_waits_for_a_node_too() {
+    let recording = Recording::of(1);
+    let late = Late {
+        recording: recording.clone(),
+        asked: AtomicU32::new(0),
+    };
+    let client = scripted(&recording, |request| async move {
+        Ok(greeting(node_of(&request)))
+    });
+    let client = client.selector(late).options(waiting()).build().unwrap();
+    assert_eq!(call(&client).await.unwrap().node, "n0");
 }

@@ -140,12 +140,18 @@ impl SelectLayer {
             }
             Selection::Ready(Err(_)) if waits(notes) => {
                 let question = self.question(notes);
-                let selection = self.until_there(&question, notes);
+                let selection = self.until_there(None, &question, notes);
                 Chosen::Later(Box::new(question), selection)
             }
             Selection::Ready(Err(error)) => Chosen::Nothing(self.question(notes).failed(error)),
-            Selection::Pending(selection) => {
-                Chosen::Later(Box::new(self.question(notes)), selection)
+            Selection::Pending(first) => {
+                let question = self.question(notes);
+                let selection = if waits(notes) {
+                    self.until_there(Some(first), &question, notes)
+                } else {
+                    first
+                };
+                Chosen::Later(Box::new(question), selection)
             }
         }
     }
@@ -166,12 +172,17 @@ impl SelectLayer {
         }
     }
 
-    /// Asks until there is a node.
-    fn until_there(&self, question: &Question, notes: &Notes) -> Asking {
+    /// Asks until there is a node; if the `first` answer is still to come, it is waited for.
+    fn until_there(&self, first: Option<Asking>, question: &Question, notes: &Notes) -> Asking {
         let selector = Arc::clone(&self.selector);
         let service = question.asked.clone();
         let options = notes.options().unwrap_or(&NONE).get_select().clone();
         Box::pin(async move {
+            if let Some(first) = first
+                && let Ok(picker) = first.await
+            {
+                return Ok(picker);
+            }
             let mut pause = FIRST_PAUSE;
             loop {
                 sleep(pause).await;
