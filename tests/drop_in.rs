@@ -284,3 +284,18 @@ async fn wrappers_that_a_request_carries_run_around_it() {
         .unwrap();
     assert_eq!(seen.text(), "wrapped");
 }
+
+#[tokio::test]
+async fn a_deadline_and_retry_by_themselves_do_what_each_does() {
+    let fleet = Fleet::of(1).await;
+    fleet.greeters[0].answer(Answer::Fail(Status::unavailable("busy")));
+    let options = healing(&fleet.greeters[0]).idempotent(true);
+    let channel = ServiceBuilder::new()
+        .layer(DeadlineLayer::after(Duration::from_secs(9)))
+        .layer(RetryLayer::with_options(options))
+        .service(fleet.plain());
+    soon(GreeterClient::new(channel).say_hello(hello()))
+        .await
+        .unwrap();
+    assert_eq!(fleet.calls(), 2);
+}

@@ -168,6 +168,13 @@ impl Notes {
         self.clock = Some(Clock { now, left });
     }
 
+    /// Writes when the call ends, and leaves its options as they are.
+    #[inline]
+    pub fn set_deadline(&mut self, deadline: Deadline) {
+        self.common.own().deadline = Some(deadline);
+        self.clock = None;
+    }
+
     /// Writes what time it is.
     #[inline]
     pub fn set_now(&mut self, now: Instant) {

@@ -89,8 +89,7 @@ impl<S> Deadlined<S> {
         }
         let deadline = Deadline::after(self.default?, Instant::now());
         let notes = Notes::of_mut(request);
-        let options = notes.options().cloned().unwrap_or_default();
-        notes.set_options(options, Some(deadline));
+        notes.set_deadline(deadline);
         End::noted(notes)
     }
 }
