@@ -21,10 +21,12 @@ pub(super) struct Again {
     pub(super) head: Head,
     /// How many attempts may follow the first one.
     pub(super) retries: u32,
-    /// The attempt under way, zero-based.
+    /// The latest attempt, zero-based.
     pub(super) attempt: u32,
     /// The attempt since which the backoff grows: the last one before which a node named the pause itself.
     pub(super) grows_from: u32,
+    /// Whether that one is still to be sent.
+    is_due: bool,
     /// The pause before the next attempt, if it is not for the backoff to say.
     pub(super) pause: Option<Duration>,
     pub(super) unseen: Unseen,
@@ -52,6 +54,24 @@ impl Again {
     pub(super) fn repeat(&mut self, error: Error) {
         self.before = self.previous.replace(error);
         self.attempt += 1;
+        self.is_due = true;
+    }
+
+    /// How many attempts were sent.
+    pub(super) const fn sent(&self) -> u32 {
+        self.attempt + !self.is_due as u32
+    }
+
+    /// What was due is sent, or has failed before it could be.
+    pub(super) fn take_turn(&mut self) {
+        self.is_due = false;
+        self.unseen.next = None;
+    }
+
+    /// A node wants no more attempts. If one was due, the call has failed with this, unless another that is under way answers.
+    pub(super) fn stop(&mut self) -> Option<Error> {
+        self.retries = self.attempt;
+        self.is_due.then(|| self.last_in_full()).flatten()
     }
 
     /// The same, after a pause that the node named.
@@ -70,10 +90,6 @@ impl Again {
     /// Whether what is about to be sent is an attempt that nobody saw.
     pub(super) const fn is_unseen(&self) -> bool {
         self.unseen.next.is_some()
-    }
-
-    pub(super) fn forget_unseen(&mut self) {
-        self.unseen.next = None;
     }
 
     /// The request of the attempt that is about to begin.

@@ -104,6 +104,11 @@ impl Course {
         self.again().map_or(0, |again| again.attempt)
     }
 
+    /// How many attempts were sent.
+    fn sent(&self) -> u32 {
+        self.again().map_or(1, Again::sent)
+    }
+
     fn take_previous(&mut self) -> Option<Error> {
         self.again_mut().and_then(|again| again.previous.take())
     }
@@ -146,6 +151,7 @@ impl Course {
 
     /// The predicate is asked before attempts are counted, so that it is asked after the last one too.
     pub(super) fn judge(&mut self, error: Error) -> Verdict {
+        self.again_mut().into_iter().for_each(Again::take_turn);
         if error.kind() == Kind::Deadline {
             return self.end(error);
         }
@@ -178,7 +184,10 @@ impl Course {
             return Verdict::Spent(self.ended(error));
         };
         match Pushback::of(&error) {
-            Pushback::Stop => return self.end(error),
+            Pushback::Stop => {
+                let _nothing_due = again.stop();
+                return Verdict::Spent(self.ended(error));
+            }
             Pushback::Unsaid => again.repeat(error),
             Pushback::After(pause) => again.repeat_after(pause, error),
         }
@@ -199,6 +208,11 @@ impl Course {
             again.failed_beside(error);
         }
         None
+    }
+
+    /// A node that an attempt beside went to wants no more of them, in turn or beside: what the call has failed with, if that leaves none.
+    pub(super) fn stop(&mut self) -> Option<Error> {
+        self.again_mut().and_then(Again::stop)
     }
 
     /// The delay after which, and how often, the call is sent beside the first.
@@ -228,7 +242,7 @@ impl Course {
 
     /// How the call ends if every attempt has failed, the last one with `error`.
     fn ended(&mut self, error: Error) -> Error {
-        let attempts = self.attempt() + 1;
+        let attempts = self.sent();
         error.with_attempts(attempts, self.take_previous())
     }
 
@@ -252,7 +266,7 @@ impl Course {
     /// The budget is paid when the answer has ended well.
     #[inline]
     pub(super) fn succeed(&mut self, response: &mut Response<ResponseBody>) {
-        response.body_mut().set_attempts(self.attempt() + 1);
+        response.body_mut().set_attempts(self.sent());
         if let Some(began) = self.began {
             self.tell(began, response);
         }
@@ -272,7 +286,7 @@ impl Course {
         if options.get_report() == Some(true) {
             let attempt = response.extensions_mut().remove::<CallReport>();
             let node = attempt.and_then(|report| report.node);
-            let report = CallReport::new(self.attempt() + 1, began.elapsed()).with_node(node);
+            let report = CallReport::new(self.sent(), began.elapsed()).with_node(node);
             response.extensions_mut().insert(report);
         }
     }
@@ -308,7 +322,7 @@ impl Course {
             return Some(error);
         }
         if free || self.is_within_budget() {
-            self.again_mut().into_iter().for_each(Again::forget_unseen);
+            self.again_mut().into_iter().for_each(Again::take_turn);
             return None;
         }
         self.again_mut().and_then(Again::last_in_full)

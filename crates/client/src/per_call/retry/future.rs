@@ -272,13 +272,19 @@ where
                     }
                     Err(error) => error,
                 };
-                match Pushback::of(&error) {
-                    Pushback::Unsaid => {}
-                    Pushback::After(pause) => hedges.wait(pause),
-                    Pushback::Stop => hedges.stop(),
-                }
+                let pushback = Pushback::of(&error);
                 if let Some(error) = this.course.judge_beside(error) {
                     return Poll::Ready(Err(error));
+                }
+                match pushback {
+                    Pushback::Unsaid => {}
+                    Pushback::After(pause) => hedges.wait(pause),
+                    Pushback::Stop => {
+                        hedges.stop();
+                        if let Some(error) = this.course.stop() {
+                            this.phase.set(Phase::Spent(error));
+                        }
+                    }
                 }
                 if let PhaseProjected::Spent(error) = this.phase.as_mut().project()
                     && hedges.is_empty()

@@ -195,3 +195,38 @@ async fn the_delay_is_learned_from_the_calls_before() {
     assert_eq!(sent, 2);
     assert!((11..=14).contains(&took.as_millis()), "{took:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_wants_no_retry_does_not_end_what_is_under_way_beside() {
+    fn stop() -> Answer {
+        Err(pushed_back("-1"))
+    }
+    let options = hedged().hedge(Hedge::after(DELAY).at_most(2)).retries(5);
+    let (answer, sent, took) = timed(options.clone(), &[(60, stop), (100, good)]).await;
+    assert!(answer.is_ok());
+    assert_eq!((sent, took.as_millis()), (2, 150));
+    // None is sent after it either, in turn or beside.
+    let ends: &[End] = &[(80, busy), (10, stop), (5, good)];
+    let (answer, sent, took) = timed(options.clone(), ends).await;
+    assert!(answer.is_err());
+    assert_eq!((sent, took.as_millis()), (2, 80));
+    // Nor is one waited for that was due.
+    let options = options.backoff(five_seconds);
+    let (answer, sent, took) = timed(options, &[(60, busy), (20, stop), (5, good)]).await;
+    assert_eq!(answer.unwrap_err().attempts(), 2);
+    assert_eq!((sent, took.as_millis()), (2, 70));
+}
+
+/// Between attempts.
+fn five_seconds(cx: RetryContext<'_>) -> Result<Duration, Error> {
+    Ok(Duration::from_secs(if cx.attempt == 0 { 0 } else { 5 }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_was_not_sent_is_not_counted() {
+    let options = hedged().backoff(five_seconds);
+    let (answer, sent, _) = timed(options.clone(), &[(60, busy), (100, good)]).await;
+    assert_eq!((sent, answer.unwrap().into_body().attempts()), (2, 2));
+    let (answer, sent, _) = timed(options, &[(60, busy), (100, missing)]).await;
+    assert_eq!((sent, answer.unwrap_err().attempts()), (2, 2));
+}
