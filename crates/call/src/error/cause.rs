@@ -126,7 +126,9 @@ fn has_no_time_to_connect(error: &io::Error) -> bool {
     matches!(error.get_ref(), Some(inner) if inner.is::<tokio::time::error::Elapsed>())
 }
 
-fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+pub(super) fn find<'a, E: StdError + 'static>(
+    error: &'a (dyn StdError + 'static),
+) -> Option<&'a E> {
     causes(error).find_map(|cause| cause.downcast_ref())
 }
 

@@ -7,13 +7,14 @@ use tonic::{Code, Status};
 use super::{BoxError, Disposition, Error, Kind, cause};
 
 impl From<Status> for Error {
-    /// Takes a status a wrapper or a transport returned. One that was made from an [`Error`] becomes that error again.
+    /// Takes a status a wrapper or a transport returned. One that was made from an [`Error`] becomes that error again, with what was
+    /// written into it since. If it has got another code it is another failure, of which the error is only the cause.
     fn from(status: Status) -> Self {
-        let known = status.source().and_then(|source| source.downcast_ref());
-        if let Some(error) = known {
-            return Self::clone(error);
+        let known: Option<&Self> = status.source().and_then(|source| source.downcast_ref());
+        match known.filter(|error| error.code() == status.code()) {
+            Some(error) => error.clone().in_words_of(&status),
+            None => Self::from_status_parts(Kind::Other, Disposition::Unknown, status),
         }
-        Self::from_status_parts(Kind::Other, Disposition::Unknown, status)
     }
 }
 
@@ -33,7 +34,8 @@ impl From<tonic::transport::Error> for Error {
 }
 
 impl From<BoxError> for Error {
-    /// Looks for what the box holds: an [`Error`], a [`Status`], a transport failure, or a text.
+    /// Looks for what the box holds: an [`Error`], a [`Status`], a transport failure, or a text. The first three are found in the
+    /// source chain too, where a wrapper's own error keeps them.
     fn from(error: BoxError) -> Self {
         let error = match error.downcast::<Self>() {
             Ok(known) => return *known,
@@ -43,8 +45,14 @@ impl From<BoxError> for Error {
             Ok(status) => return (*status).into(),
             Err(error) => error,
         };
+        if let Some(known) = cause::find::<Self>(error.as_ref()) {
+            return known.clone();
+        }
         if cause::of(error.as_ref()).is_some() {
             return Self::transport(error);
+        }
+        if let Some(status) = cause::find::<Status>(error.as_ref()) {
+            return Self::from(status.clone()).caused_by(Arc::from(error));
         }
         Self::new(Kind::Other, Code::Unknown, error.to_string())
             .with_disposition(Disposition::Unknown)

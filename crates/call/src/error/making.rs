@@ -34,6 +34,18 @@ impl Error {
             .caused_by(cause)
     }
 
+    /// A body that broke off, read from `status`, which is the transport's or a wrapper's own. A node that has begun to answer has seen
+    /// the request, whatever is said now.
+    pub(crate) fn of_body(status: Status) -> Self {
+        let is_told = status.source().is_none_or(|source| source.is::<Self>());
+        let error = if is_told {
+            Self::from(status)
+        } else {
+            Self::transport(status)
+        };
+        error.with_disposition(Disposition::Unknown)
+    }
+
     /// A selector that found nothing, or failed.
     ///
     /// In gRPC's words this is UNAVAILABLE whatever the registry said (gRFC A54); in go-micro's it is a 500

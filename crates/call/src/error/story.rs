@@ -64,6 +64,18 @@ impl Error {
         self
     }
 
+    /// The same failure as `status` tells of it, which was made from this error.
+    pub(super) fn in_words_of(mut self, status: &Status) -> Self {
+        // The story is told again where the error goes further out: what the wrapper has put around it stays.
+        let text = status
+            .message()
+            .replace(self.status().message(), self.text());
+        let inner = self.edit();
+        inner.text = text;
+        inner.status = told(status.message().to_owned(), status, inner.cause.clone());
+        self
+    }
+
     pub(super) fn edit(&mut self) -> &mut Inner {
         Arc::make_mut(&mut self.0)
     }
@@ -75,16 +87,7 @@ impl Error {
         }
         let message = self.story();
         let inner = self.edit();
-        let mut status = Status::with_details_and_metadata(
-            inner.status.code(),
-            message,
-            Bytes::copy_from_slice(inner.status.details()),
-            std::mem::take(inner.status.metadata_mut()),
-        );
-        if let Some(cause) = &inner.cause {
-            status.set_source(Arc::clone(cause));
-        }
-        inner.status = status;
+        inner.status = told(message, &inner.status, inner.cause.clone());
     }
 
     fn story(&self) -> String {
@@ -118,6 +121,24 @@ impl Error {
         let places: Vec<_> = [service, node, attempts].into_iter().flatten().collect();
         places.join(", ")
     }
+}
+
+/// `status` with another message, and the cause as its source.
+fn told(
+    message: String,
+    status: &Status,
+    cause: Option<Arc<dyn StdError + Send + Sync>>,
+) -> Status {
+    let mut told = Status::with_details_and_metadata(
+        status.code(),
+        message,
+        Bytes::copy_from_slice(status.details()),
+        status.metadata().clone(),
+    );
+    if let Some(cause) = cause {
+        told.set_source(cause);
+    }
+    told
 }
 
 fn place_of(node: &Candidate) -> String {

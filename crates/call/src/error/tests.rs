@@ -164,3 +164,30 @@ fn the_cause_stays_in_the_chain_when_the_story_grows() {
     let cause = error.status().source().unwrap();
     assert!(cause.downcast_ref::<io::Error>().is_some());
 }
+
+#[test]
+fn a_status_that_a_wrapper_makes_of_an_error_is_the_wrappers() {
+    let mut status = Status::aborted("the other side is not there");
+    status.set_source(Arc::new(Error::attempt_timeout(Duration::from_millis(5))));
+    let error = Error::from(status);
+    assert_eq!((error.kind(), error.code()), (Kind::Other, Code::Aborted));
+    assert_eq!(error.text(), "the other side is not there");
+    let mut status = Status::from(Error::attempt_timeout(Duration::from_millis(5)));
+    status.metadata_mut().insert("x-id", "7".parse().unwrap());
+    let error = Error::from(status);
+    assert_eq!(error.status().metadata().get("x-id").unwrap(), "7");
+}
+
+#[test]
+fn what_stands_behind_an_error_of_a_wrapper_is_found() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("while calling")]
+    struct Calling<E: StdError + 'static>(#[source] E);
+    let said: BoxError = Box::new(Calling(Status::not_found("no such user")));
+    assert_eq!(Error::from(said).code(), Code::NotFound);
+    let late: BoxError = Box::new(Calling(Error::deadline(
+        Duration::from_secs(1),
+        Dialect::Grpc,
+    )));
+    assert_eq!(Error::from(late).code(), Code::DeadlineExceeded);
+}

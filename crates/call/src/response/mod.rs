@@ -300,9 +300,7 @@ impl ResponseBody {
     }
 
     fn broke(&mut self, status: Status) -> Status {
-        // A node that has begun to answer has seen the request, whatever it says now.
-        let error = Error::transport(status).with_disposition(Disposition::Unknown);
-        self.fail(error.spoken(self.0.dialect))
+        self.fail(Error::of_body(status).spoken(self.0.dialect))
     }
 
     fn stopped(&mut self) -> Status {

@@ -258,3 +258,25 @@ async fn the_node_is_told_after_the_end_and_counts_the_call_no_more() {
     }
     assert_eq!(node.in_flight(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_body_around_another_tells_the_end_of_the_one_inside() {
+    let mut inside = stuck(vec![message()]);
+    inside.set_deadline(Deadline::after(Duration::from_secs(3), Instant::now()));
+    let around = ResponseBody::new(inside.map_frame(|frame| frame));
+    let (read, ends) = read(around).await;
+    assert_eq!(read.unwrap_err().code(), Code::DeadlineExceeded);
+    assert_eq!(ends, ["DeadlineExceeded"]);
+}
+
+#[tokio::test]
+async fn a_status_that_a_body_fails_with_is_the_callers() {
+    let frames = vec![message(), Err(Status::data_loss("a wrong checksum"))];
+    let (read, ends) = read(body_of(frames)).await;
+    let status = read.unwrap_err();
+    assert_eq!(
+        (status.code(), status.message()),
+        (Code::DataLoss, "a wrong checksum")
+    );
+    assert_eq!(ends, ["DataLoss"]);
+}
