@@ -14,12 +14,13 @@ use std::{
 use futures_util::{FutureExt, future::BoxFuture};
 use http::Request;
 use tokio::time::Instant;
-use tonic::Status;
+use tonic::{Code, Status};
 use tower::{Layer, Service, ServiceExt};
 use tower_micro::{
-    Body, BuildError, CallOptions, CallWrapper, Client, Context, Next, Preset, RequestExt,
-    RetryContext, from_fn, handlers,
+    Body, BuildError, CallOptions, CallWrapper, Client, Context, Dialect, Error, Next, Preset,
+    RequestExt, RetryContext, from_fn, handlers,
 };
+use tower_micro_testkit::proto::greeter::greeter_client::GreeterClient;
 
 use crate::support::{
     Diary, Recording, failing, greeter, greeting, hello, node_of, scripted, soon,
@@ -350,5 +351,53 @@ async fn the_order_is_the_same_in_every_preset() {
             .wrap_call((t.layer("D1"), t.layer("D2")));
         let expected = "A> B> D1> D2> call <D2 <D1 <B <A";
         assert_eq!(t.of(client.build()).await, expected, "{preset:?}");
+    }
+}
+
+/// A client of another service, of which no node can be reached, or is slow.
+fn elsewhere(error: fn() -> Error) -> Client {
+    scripted(&Recording::of(1), move |_| async move { Err(error()) })
+        .options(CallOptions::new().retries(0))
+        .build()
+        .unwrap()
+}
+
+fn unreachable() -> Error {
+    Error::transport(std::io::Error::from(std::io::ErrorKind::ConnectionRefused))
+}
+
+fn late() -> Error {
+    Error::deadline(Duration::from_secs(1), Dialect::Grpc)
+}
+
+#[tokio::test]
+async fn how_a_wrappers_own_call_fails_says_nothing_of_the_attempt() {
+    for (error, code) in [
+        (unreachable as fn() -> Error, Code::Unavailable),
+        (late, Code::DeadlineExceeded),
+    ] {
+        let recording = Recording::of(1);
+        let (sent, other) = (Diary::default(), elsewhere(error));
+        let diary = sent.clone();
+        let audit = move |_: Context, request: Request<Body>, next: Next| {
+            let mut other = GreeterClient::new(other.channel("audit"));
+            async move {
+                let answer = next.run(request).await?;
+                other.say_hello(hello()).await?;
+                Ok(answer)
+            }
+        };
+        let client = scripted(&recording, move |_| {
+            diary.write("sent");
+            async { Ok(greeting("n0")) }
+        });
+        let client = client.wrap_call(from_fn(audit)).build().unwrap();
+        let status = soon(greeter(&client).say_hello(hello())).await.unwrap_err();
+        assert_eq!(status.code(), code);
+        assert_eq!(sent.text(), "sent", "it was done, and is not done again");
+        assert_eq!(
+            recording.diary.text(),
+            "select:greeter next:n0 mark:n0:failed"
+        );
     }
 }

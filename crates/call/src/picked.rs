@@ -116,9 +116,26 @@ impl Picked {
         if error.kind() == Kind::AttemptTimeout && self.is_overdue() {
             return self.time_out();
         }
-        let error = self.explain(error);
-        self.end(End::Failed(&error));
-        error
+        match self.own(error) {
+            Ok(error) => {
+                let error = self.explain(error);
+                self.end(End::Failed(&error));
+                error
+            }
+            Err(error) => {
+                let error = self.explain(error);
+                self.mark(Mark::Failure(&error, Fault::Unknown));
+                error
+            }
+        }
+    }
+
+    /// `error`, if it is of this call, and not of one that a wrapper made to another service.
+    fn own(&self, error: Error) -> Result<Error, Error> {
+        match self.common.service() {
+            Some(service) => error.seen_by(service),
+            None => Ok(error),
+        }
     }
 
     /// Ends the attempt because the call's time is up.

@@ -76,6 +76,19 @@ impl Error {
         self
     }
 
+    /// The same failure, if it is of a call of `service`. Of a call that a wrapper made to another one, only the status is of interest:
+    /// whether that one was sent, or was too late, says nothing of this one.
+    pub(crate) fn seen_by(self, service: &ServiceName) -> Result<Self, Self> {
+        match &self.0.service {
+            Some(other) if other != service => Err(Self::from_status_parts(
+                Kind::Other,
+                Disposition::Unknown,
+                self.into(),
+            )),
+            _ => Ok(self),
+        }
+    }
+
     pub(super) fn edit(&mut self) -> &mut Inner {
         Arc::make_mut(&mut self.0)
     }
