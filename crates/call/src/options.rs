@@ -35,9 +35,13 @@ pub struct CallOptions {
     budget: Option<Arc<dyn Budget>>,
     hedge: Option<Hedge>,
     select: SelectOptions,
+    /// Whether the one among the selector's options was chosen.
+    avoid_tried: Option<bool>,
     addresses: Option<Vec<String>>,
     call_wrappers: Vec<Arc<dyn CallWrapper>>,
     metadata: Metadata,
+    /// Keys that are to be taken out of what these options are laid over, with empty values.
+    taken_out: Metadata,
     idempotent: Option<bool>,
     streaming: Option<bool>,
     stream_timeout: Option<Duration>,
@@ -176,6 +180,7 @@ impl CallOptions {
     /// Whether a retry prefers nodes that this call has not tried.
     #[must_use]
     pub fn avoid_tried(mut self, avoid: bool) -> Self {
+        self.avoid_tried = Some(avoid);
         self.select.avoid_tried = avoid;
         self
     }
@@ -203,13 +208,23 @@ impl CallOptions {
         self
     }
 
-    /// Adds metadata; a key that is there is replaced, or taken out if the new value is empty.
+    /// Adds metadata; a key that is there is replaced, or taken out if the new value is empty: here, and in the options that these are
+    /// laid over.
     #[must_use]
     pub fn metadata(mut self, metadata: Metadata) -> Self {
-        self.metadata
-            .merge(metadata.iter(), true)
-            .expect("what comes out of a Metadata goes into one");
+        self.taken_out.take_note(&metadata);
+        self.metadata.join(&metadata);
         self
+    }
+
+    /// The metadata with that of `over` laid over it, and what both take out.
+    fn joined(&self, over: &Self) -> (Metadata, Metadata) {
+        let (mut metadata, mut taken_out) = (self.metadata.clone(), self.taken_out.clone());
+        for laid in [&over.taken_out, &over.metadata] {
+            taken_out.take_note(laid);
+            metadata.join(laid);
+        }
+        (metadata, taken_out)
     }
 
     /// The predicate.
@@ -270,6 +285,8 @@ impl CallOptions {
     /// metadata is joined.
     #[must_use]
     pub fn merged(&self, over: Self) -> Self {
+        let (metadata, taken_out) = self.joined(&over);
+        let avoid_tried = over.avoid_tried.or(self.avoid_tried);
         let mut filters = self.select.filters.clone();
         filters.extend(over.select.filters);
         let mut call_wrappers = self.call_wrappers.clone();
@@ -291,12 +308,14 @@ impl CallOptions {
                     .select
                     .strategy
                     .or_else(|| self.select.strategy.clone()),
-                avoid_tried: over.select.avoid_tried || self.select.avoid_tried,
+                avoid_tried: avoid_tried.unwrap_or_default(),
                 hash_key: over.select.hash_key.or(self.select.hash_key),
             },
+            avoid_tried,
             addresses: over.addresses.or_else(|| self.addresses.clone()),
             call_wrappers,
-            metadata: self.clone().metadata(over.metadata).metadata,
+            metadata,
+            taken_out,
             idempotent: over.idempotent.or(self.idempotent),
             streaming: over.streaming.or(self.streaming),
             stream_timeout: over.stream_timeout.or(self.stream_timeout),
@@ -364,5 +383,39 @@ mod tests {
         };
         let merged = with("one").merged(with("two"));
         assert_eq!(merged.get_metadata().get("X-Tenant"), Some("two"));
+    }
+
+    #[test]
+    fn what_the_request_switches_off_is_off() {
+        let client = CallOptions::new().avoid_tried(true);
+        let merged = client.merged(CallOptions::new().avoid_tried(false));
+        assert!(!merged.get_select().avoid_tried);
+        assert!(client.merged(CallOptions::new()).get_select().avoid_tried);
+    }
+
+    #[test]
+    fn an_empty_value_of_the_request_takes_out_the_clients() {
+        let with = |value: &str| {
+            let mut metadata = Metadata::new();
+            metadata.insert("x-tenant", value).unwrap();
+            CallOptions::new().metadata(metadata)
+        };
+        let merged = with("one").merged(with(""));
+        assert_eq!(merged.get_metadata().get("X-Tenant"), None);
+        let merged = with("one").merged(CallOptions::new().merged(with("")));
+        assert_eq!(merged.get_metadata().get("X-Tenant"), None);
+    }
+
+    #[test]
+    fn metadata_that_came_as_sensitive_stays_so() {
+        let mut secret = http::HeaderValue::from_static("s3cret");
+        secret.set_sensitive(true);
+        let inbound = [(http::HeaderName::from_static("x-plain"), secret)];
+        let metadata = Metadata::from_headers(&inbound.into_iter().collect());
+        let merged = CallOptions::new().merged(CallOptions::new().metadata(metadata));
+        let mut headers = http::HeaderMap::new();
+        merged.get_metadata().write_to(&mut headers);
+        assert!(headers["x-plain"].is_sensitive());
+        assert!(!format!("{merged:?}").contains("s3cret"));
     }
 }

@@ -143,6 +143,24 @@ impl Metadata {
         Ok(())
     }
 
+    /// Lays `patch` over what is there, as [`merge`](Self::merge) does with `overwrite`.
+    pub(crate) fn join(&mut self, patch: &Self) {
+        for entry in &patch.entries {
+            self.merge_entry(entry.clone(), true);
+        }
+    }
+
+    /// Keeps in mind which keys `patch` takes out, and forgets those that it sets.
+    pub(crate) fn take_note(&mut self, patch: &Self) {
+        for entry in &patch.entries {
+            match self.position(entry.key()) {
+                None if entry.value().is_empty() => self.entries.push(entry.clone()),
+                Some(at) if !entry.value().is_empty() => drop(self.entries.remove(at)),
+                _ => {}
+            }
+        }
+    }
+
     fn merge_entry(&mut self, entry: Entry, overwrite: bool) {
         let present = self.position(entry.key());
         if present.is_some() && !overwrite {

@@ -44,7 +44,7 @@ use tokio::time::Instant;
 use tonic::Code;
 use tower_layer::Layer;
 use tower_micro_call::{
-    Ambient, CallOptions, Deadline, Dialect, Error, Kind, Notes, Replay, ambient, header,
+    Ambient, CallOptions, Deadline, Dialect, Error, Kind, Metadata, Notes, Replay, ambient, header,
     timeout::grpc_timeout,
 };
 use tower_service::Service;
@@ -114,12 +114,21 @@ impl<S> Options<S> {
         let options = self.settings.load().of_method(path);
         match ambient.filter(|ambient| !ambient.metadata.is_empty()) {
             Some(ambient) => {
-                let inbound = CallOptions::new().metadata(ambient.metadata.clone());
+                let inbound = CallOptions::new().metadata(said(&ambient.metadata));
                 Arc::new(options.merged(inbound))
             }
             None => Arc::clone(options),
         }
     }
+}
+
+/// What came with a value. One without is no wish to take out what this client sends.
+fn said(inbound: &Metadata) -> Metadata {
+    let mut said = inbound.clone();
+    for (key, _) in inbound.iter().filter(|(_, value)| value.is_empty()) {
+        said.remove(key);
+    }
+    said
 }
 
 /// Whether a call made while a retry is served may be retried: go-micro knows no other way.
