@@ -352,3 +352,31 @@ async fn a_failure_in_the_trailers_is_done_again_when_it_travels_with_the_header
     let expected = "select:greeter next:n0 mark:n0:failed next:n1 mark:n1:ok";
     assert_eq!(recording.diary.text(), expected);
 }
+
+/// What a caller puts on its request for a wrapper of its own.
+#[derive(Clone, Debug)]
+struct Tenant(&'static str);
+
+#[tokio::test]
+async fn what_the_caller_put_on_its_request_is_there_on_every_attempt() {
+    let seen = Diary::default();
+    let diary = seen.clone();
+    let client = scripted(&Recording::of(2), move |request| {
+        let tenant = request.extensions().get::<Tenant>().map(|tenant| tenant.0);
+        let method = request.extensions().get::<tonic::GrpcMethod>();
+        diary.write(format!(
+            "{tenant:?} {:?}",
+            method.map(tonic::GrpcMethod::method)
+        ));
+        async { Ok(failing(Status::unavailable("busy"))) }
+    });
+    let client = client
+        .options(CallOptions::new().idempotent(true).retries(1))
+        .build()
+        .unwrap();
+    let mut request = hello();
+    request.extensions_mut().insert(Tenant("blue"));
+    soon(greeter(&client).say_hello(request)).await.unwrap_err();
+    let both = r#"Some("blue") Some("SayHello")"#;
+    assert_eq!(seen.entries(), [both; 2]);
+}
