@@ -48,7 +48,7 @@ fn wrapped_request() -> Request<Body> {
 async fn keeps_the_contract<L>(layer: L, request: impl Fn() -> Request<Body>)
 where
     L: Layer<Probe>,
-    L::Service: Service<Request<Body>, Response = Response<ResponseBody>> + Clone,
+    L::Service: Service<Request<Body>> + Clone,
     <L::Service as Service<Request<Body>>>::Error: Into<Error>,
 {
     for waits in [0, 3] {

@@ -12,7 +12,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
-use http::Request;
+use http::{Request, Response};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 use tower::{Layer, Service, ServiceExt};
@@ -262,7 +262,7 @@ async fn t13_the_first_handler_wrapper_is_outermost_over_several_calls_too() {
     let diary = t.0.clone();
     let handler = tower::service_fn(move |_: Request<()>| {
         diary.write("handler");
-        async { Ok::<_, Infallible>(()) }
+        async { Ok::<_, Infallible>(Response::new(())) }
     });
     let wrappers = handlers()
         .wrap_handler((t.layer("H1"), t.layer("H2")))

@@ -15,7 +15,9 @@
 
 use std::{convert::Infallible, io};
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response};
+use http_body::Body as HttpBody;
 use opentelemetry::trace::TraceContextExt;
 use tonic::{body::Body, server::NamedService, service::Routes, transport::Server};
 use tower::{
@@ -24,8 +26,8 @@ use tower::{
     util::{Either, MapErrLayer, MapRequestLayer, MapResponseLayer, option_layer},
 };
 use tower_micro::{
-    AttemptTraceLayer, Attempts, Body as Carried, CallTraceLayer, Client, Error, HandlerTraceLayer,
-    connect::H2, crates::client::ClientBuilder,
+    AttemptTraceLayer, Attempts, Body as Carried, BoxError, CallTraceLayer, Client, Error,
+    HandlerTraceLayer, connect::H2, crates::client::ClientBuilder,
 };
 use tower_micro_testkit::TestServer;
 use tower_service::Service;
@@ -95,15 +97,16 @@ pub(crate) fn server() -> Server<Stack<TraceableHandlers, Identity>> {
 }
 
 /// [`TestServer::start`], traced if the suite is.
-pub(crate) async fn start<S>(id: impl Into<String>, service: S) -> io::Result<TestServer>
+pub(crate) async fn start<S, RB>(id: impl Into<String>, service: S) -> io::Result<TestServer>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+    S: Service<Request<Body>, Response = Response<RB>, Error = Infallible>
         + NamedService
         + Clone
         + Send
         + Sync
         + 'static,
     S::Future: Send + 'static,
+    RB: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     TestServer::serve(id, server().add_service(service)).await
 }

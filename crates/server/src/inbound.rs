@@ -32,14 +32,16 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, Request};
-use tokio::{task::futures::TaskLocalFuture, time::Instant};
+use http::{HeaderMap, Request, Response};
+use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_micro_call::{
     Ambient, Metadata, ambient, header,
     timeout::{grpc_timeout, parse_nanoseconds},
 };
 use tower_service::Service;
+
+use crate::answer::{AmbientBody, ResponseFuture};
 
 /// Makes [`Inbound`] services. See the [module docs](self) for an example.
 #[derive(Clone, Copy, Debug, Default)]
@@ -91,13 +93,13 @@ fn deadline_of(headers: &HeaderMap) -> Option<Instant> {
     timeout.and_then(|timeout| Instant::now().checked_add(timeout))
 }
 
-impl<S, B> Service<Request<B>> for Inbound<S>
+impl<S, B, RB> Service<Request<B>> for Inbound<S>
 where
-    S: Service<Request<B>>,
+    S: Service<Request<B>, Response = Response<RB>>,
 {
-    type Response = S::Response;
+    type Response = Response<AmbientBody<RB>>;
     type Error = S::Error;
-    type Future = TaskLocalFuture<Arc<Ambient>, S::Future>;
+    type Future = ResponseFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -106,7 +108,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let ambient = Arc::new(ambient_of(request.headers()));
         let handler = ambient::within(Arc::clone(&ambient), || self.inner.call(request));
-        ambient::scope(ambient, handler)
+        ResponseFuture::new(ambient, handler)
     }
 }
 
@@ -114,22 +116,50 @@ where
 mod tests {
     use std::convert::Infallible;
 
+    use bytes::Bytes;
+    use futures_util::{StreamExt, stream};
+    use http_body::Frame;
+    use http_body_util::{BodyExt, StreamBody};
     use tower::{ServiceExt, service_fn};
 
     use super::*;
 
-    async fn seen(headers: &[(&'static str, &'static str)]) -> Arc<Ambient> {
-        let handler =
-            service_fn(|_: Request<()>| async { Ok::<_, Infallible>(ambient::current().unwrap()) });
+    fn request(headers: &[(&'static str, &'static str)]) -> Request<()> {
         let mut request = Request::new(());
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }
-        InboundLayer::new()
-            .layer(handler)
-            .oneshot(request)
-            .await
-            .unwrap()
+        request
+    }
+
+    async fn seen(headers: &[(&'static str, &'static str)]) -> Arc<Ambient> {
+        let handler = service_fn(|_: Request<()>| async {
+            let mut response = Response::new(String::new());
+            response
+                .extensions_mut()
+                .insert(ambient::current().unwrap());
+            Ok::<_, Infallible>(response)
+        });
+        let inbound = InboundLayer::new().layer(handler);
+        let mut response = inbound.oneshot(request(headers)).await.unwrap();
+        response.extensions_mut().remove().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_answers_with_a_stream_has_it_around_each_message() {
+        let handler = service_fn(|_: Request<()>| async {
+            let frames = stream::repeat_with(|| {
+                let ambient = ambient::current().unwrap();
+                let tenant = ambient.metadata.get("x-tenant").unwrap();
+                Ok::<_, Infallible>(Frame::data(Bytes::from(tenant.to_owned())))
+            });
+            Ok::<_, Infallible>(Response::new(StreamBody::new(frames.take(2))))
+        });
+        let inbound = InboundLayer::new().layer(handler);
+        let response = inbound.oneshot(request(&[("x-tenant", "blue")])).await;
+        let sent = response.unwrap().into_body().collect().await.unwrap();
+        assert_eq!(sent.to_bytes(), "blueblue");
+        assert!(ambient::current().is_none());
     }
 
     #[tokio::test(start_paused = true)]

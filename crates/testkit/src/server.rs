@@ -32,15 +32,16 @@ impl TestServer {
     ///
     /// # Errors
     /// If no port can be bound.
-    pub async fn start<S>(id: impl Into<String>, service: S) -> io::Result<Self>
+    pub async fn start<S, RB>(id: impl Into<String>, service: S) -> io::Result<Self>
     where
-        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        S: Service<Request<Body>, Response = Response<RB>, Error = Infallible>
             + NamedService
             + Clone
             + Send
             + Sync
             + 'static,
         S::Future: Send + 'static,
+        RB: http_body::Body<Data = bytes::Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         Self::serve(id, Server::builder().add_service(service)).await
     }
