@@ -12,7 +12,11 @@ use futures_util::future;
 use http::Request;
 use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
-use tower_micro::{Body, CallOptions, Client, Error, Kind, Preset, RequestExt, RetryContext};
+use tower_micro::{
+    Body, CallOptions, Client, Error, Kind, Preset, RequestExt, RetryContext, Selector,
+    ServiceName,
+    crates::selector::{SelectOptions, Selection},
+};
 use tower_micro_testkit::{Answer as Does, proto::greeter::HelloReply};
 
 use crate::support::{
@@ -133,6 +137,42 @@ async fn no_attempt_begins_when_it_has_passed() {
     let options = options.attempt_timeout(9 * SECOND);
     ends_after_a_second(client.options(options), &["1 attempt"]).await;
     assert_eq!(recording.diary.count("next:n0"), 1);
+}
+
+/// A selector that takes a second.
+#[derive(Debug)]
+struct Slow(Recording);
+
+impl Selector for Slow {
+    fn select(&self, _: &ServiceName, _: &SelectOptions) -> Selection {
+        let picker = self.0.picker();
+        Selection::Pending(Box::pin(async move {
+            sleep(SECOND).await;
+            Ok(picker)
+        }))
+    }
+
+    fn name(&self) -> &'static str {
+        "slow"
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_does_the_first_when_selection_took_all_of_it() {
+    let recording = Recording::of(1);
+    let client = scripted(&recording, |_| async { Ok(greeting("n0")) });
+    let client = client.selector(Slow(recording.clone()));
+    ends_after_a_second(client, &["service greeter"]).await;
+    assert_eq!(recording.diary.text(), "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_does_the_first_when_its_backoff_took_all_of_it() {
+    let recording = Recording::of(1);
+    let client = scripted(&recording, |_| async { Ok(greeting("n0")) });
+    let options = CallOptions::new().backoff(|_: RetryContext<'_>| Ok(SECOND));
+    ends_after_a_second(client.options(options), &["service greeter"]).await;
+    assert_eq!(recording.diary.text(), "select:greeter");
 }
 
 #[tokio::test(start_paused = true)]

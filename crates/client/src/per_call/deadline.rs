@@ -114,7 +114,7 @@ where
             let call = answer::ResponseFuture::Calling(self.inner.call(request));
             return ResponseFuture::new(call, None);
         };
-        if end.deadline.timeout().is_zero() {
+        if end.has_passed {
             let error = end.error(Notes::of(&request).and_then(Notes::service));
             return ResponseFuture::new(answer::ResponseFuture::refused(error), None);
         }
@@ -129,6 +129,8 @@ struct End {
     deadline: Deadline,
     dialect: Dialect,
     streaming: bool,
+    /// Whether it had come when the call did: what it was given was nothing, or selection took all of it.
+    has_passed: bool,
 }
 
 impl End {
@@ -139,6 +141,7 @@ impl End {
             deadline: notes.deadline()?,
             dialect: notes.dialect(),
             streaming: streaming == Some(true),
+            has_passed: notes.time_left().is_some_and(|left| left.is_zero()),
         })
     }
 

@@ -311,15 +311,15 @@ impl Course {
         Some(error.with_attempts(attempts, before))
     }
 
-    /// How the call ends if the retry that could be sent now may not be. It is paid for here and not when it was decided on, so that a
+    /// How the call ends if what has waited and could be sent now may not be. A retry is paid for here and not when it was decided on, so that a
     /// call that is dropped in between has taken nothing.
     pub(super) fn refused(&mut self) -> Option<Error> {
+        if let Some(error) = self.overdue() {
+            return Some(error);
+        }
         let free = self.again().is_some_and(Again::is_unseen);
         if self.attempt() == 0 && !free {
             return None;
-        }
-        if let Some(error) = self.overdue() {
-            return Some(error);
         }
         if free || self.is_within_budget() {
             self.again_mut().into_iter().for_each(Again::take_turn);

@@ -1,17 +1,19 @@
 use std::{
     future::Future,
+    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering::SeqCst},
     },
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
 use http::{Request, Response};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep};
 use tonic::{Code, Status};
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_micro_call::{
     Body, Budget, CallOptions, Deadline, Dialect, Disposition, Error, Kind, Notes, ResponseBody,
     RetryContext,
@@ -385,7 +387,7 @@ async fn the_budget_is_told_when_a_call_with_a_deadline_began() {
     let options = quick().budget(Arc::<Told>::clone(&budget));
     let options = Arc::new(options);
     let slow = service_fn(|_: Request<Body>| async {
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        sleep(Duration::from_secs(3)).await;
         Ok::<_, Error>(Response::new(ResponseBody::empty()))
     });
     let began = Instant::now();
@@ -398,4 +400,60 @@ async fn the_budget_is_told_when_a_call_with_a_deadline_began() {
         retry.oneshot(request).await.unwrap();
     }
     assert_eq!(*budget.0.lock().unwrap(), [Some(began), None]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_taken_when_the_time_is_up_is_not_sent() {
+    const SECOND: Duration = Duration::from_secs(1);
+    let sent = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&sent);
+    let node = service_fn(move |_: Request<Body>| {
+        counted.fetch_add(1, SeqCst);
+        async { Ok::<_, Error>(Response::new(ResponseBody::empty())) }
+    });
+    let mut request = request(once());
+    let deadline = Deadline::after(SECOND, Instant::now());
+    Notes::of_mut(&mut request).set_deadline(deadline);
+    let retry = RetryLayer::new().layer(Later::new(SECOND, node));
+    let error = retry.oneshot(request).await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (Kind::Deadline, 0));
+    assert_eq!(sent.load(SeqCst), 0);
+}
+
+/// A service that takes nothing for a while.
+struct Later<S> {
+    inner: S,
+    wait: Duration,
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl<S> Later<S> {
+    fn new(wait: Duration, inner: S) -> Self {
+        let sleep = Box::pin(sleep(wait));
+        Self { inner, wait, sleep }
+    }
+}
+
+impl<S: Clone> Clone for Later<S> {
+    fn clone(&self) -> Self {
+        Self::new(self.wait, self.inner.clone())
+    }
+}
+
+impl<S, R> Service<R> for Later<S>
+where
+    S: Service<R>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        ready!(self.sleep.as_mut().poll(cx));
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: R) -> S::Future {
+        self.inner.call(request)
+    }
 }
