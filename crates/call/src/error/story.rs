@@ -76,17 +76,16 @@ impl Error {
         self
     }
 
-    /// The same failure, if it is of a call of `service`. Of a call that a wrapper made to another one, only the status is of interest:
+    /// The same failure, if it is of a call of `service`. Of a call that a wrapper made to another one, only what it said is of interest:
     /// whether that one was sent, or was too late, says nothing of this one.
     pub(crate) fn seen_by(self, service: &ServiceName) -> Result<Self, Self> {
-        match &self.0.service {
-            Some(other) if other != service => Err(Self::from_status_parts(
-                Kind::Other,
-                Disposition::Unknown,
-                self.into(),
-            )),
-            _ => Ok(self),
+        if self.0.service.as_ref().is_none_or(|own| own == service) {
+            return Ok(self);
         }
+        let told = self.micro().cloned();
+        let mut error = Self::from_status_parts(Kind::Other, Disposition::Unknown, self.into());
+        error.edit().micro = told;
+        Err(error)
     }
 
     pub(super) fn edit(&mut self) -> &mut Inner {

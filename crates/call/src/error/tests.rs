@@ -179,6 +179,24 @@ fn a_status_that_a_wrapper_makes_of_an_error_is_the_wrappers() {
 }
 
 #[test]
+fn of_the_call_of_another_service_only_what_was_said_is_kept() {
+    let other = ServiceName::new("audit").unwrap();
+    let late = || Error::deadline(Duration::from_secs(1), Dialect::GoMicroV2);
+    let error = late().with_service(&other).seen_by(&greeter()).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.disposition()),
+        (Kind::Other, Disposition::Unknown)
+    );
+    assert_eq!(
+        (error.code(), error.micro_code()),
+        (Code::DeadlineExceeded, 408)
+    );
+    for own in [late(), late().with_service(&greeter())] {
+        assert_eq!(own.seen_by(&greeter()).unwrap().kind(), Kind::Deadline);
+    }
+}
+
+#[test]
 fn what_stands_behind_an_error_of_a_wrapper_is_found() {
     #[derive(Debug, thiserror::Error)]
     #[error("while calling")]
