@@ -37,11 +37,9 @@ impl Error {
     /// A body that broke off, read from `status`, which is the transport's or a wrapper's own. A node that has begun to answer has seen
     /// the request, whatever is said now.
     pub(crate) fn of_body(status: Status) -> Self {
-        let is_told = status.source().is_none_or(|source| source.is::<Self>());
-        let error = if is_told {
-            Self::from(status)
-        } else {
-            Self::transport(status)
+        let error = match status.source() {
+            Some(source) if !source.is::<Self>() => Self::transport(status),
+            _ => Self::from(status),
         };
         error.with_disposition(Disposition::Unknown)
     }
