@@ -311,8 +311,8 @@ impl Course {
         Some(error.with_attempts(attempts, before))
     }
 
-    /// How the call ends if what has waited and could be sent now may not be. A retry is paid for here and not when it was decided on, so that a
-    /// call that is dropped in between has taken nothing.
+    /// How the call ends if what has waited and could be sent now may not be. A retry is paid for here and not when it was decided on, so
+    /// that a call that is dropped in between has taken nothing.
     pub(super) fn refused(&mut self) -> Option<Error> {
         if let Some(error) = self.overdue() {
             return Some(error);
