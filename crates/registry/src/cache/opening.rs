@@ -13,6 +13,8 @@ use crate::{Change, Changes, Error, Registry, Service, ServiceName, change::gath
 pub(super) struct Opened {
     pub(super) set: Vec<Service>,
     pub(super) changes: Changes,
+    /// Whether the set was without a node twice in a row.
+    pub(super) is_confirmed: bool,
 }
 
 /// What to make of a set without a node.
@@ -58,7 +60,10 @@ async fn read(
 ) -> Result<Opened, Error> {
     let opened = begin(registry, service).await?;
     match empty {
-        Empty::Confirm if compare::nodes(&opened.set) == 0 => begin(registry, service).await,
+        Empty::Confirm if compare::nodes(&opened.set) == 0 => Ok(Opened {
+            is_confirmed: true,
+            ..begin(registry, service).await?
+        }),
         _ => Ok(opened),
     }
 }
@@ -69,6 +74,7 @@ async fn begin(registry: &dyn Registry, service: &ServiceName) -> Result<Opened,
         Some(Ok(Change::Reset(set))) => Ok(Opened {
             set: gather(set),
             changes,
+            is_confirmed: false,
         }),
         Some(Ok(_)) => Err(Error::unavailable(
             registry.name(),

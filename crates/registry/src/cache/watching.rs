@@ -89,7 +89,17 @@ impl Watching {
     }
 
     /// Takes over the new watch; the reader hears of its set if it is news, or the first after a failure.
-    fn opened(&mut self, Opened { set, changes }: Opened) -> Option<Item> {
+    fn opened(&mut self, opened: Opened) -> Option<Item> {
+        let Opened {
+            set,
+            changes,
+            is_confirmed,
+        } = opened;
+        // There may have been no nodes yet when it was asked for.
+        if !is_confirmed && self.is_doubtful(&set) {
+            self.doubt();
+            return None;
+        }
         let recovered = self.good_since.is_none();
         let news = recovered
             || self
@@ -109,7 +119,7 @@ impl Watching {
     }
 
     fn pass(&mut self, change: Change) -> Option<Item> {
-        if self.is_doubtful(&change) {
+        if matches!(&change, Change::Reset(set) if self.is_doubtful(set)) {
             self.doubt();
             return None;
         }
@@ -120,9 +130,8 @@ impl Watching {
         Some(Ok(change))
     }
 
-    fn is_doubtful(&self, change: &Change) -> bool {
-        let is_empty = matches!(change, Change::Reset(set) if compare::nodes(set) == 0);
-        is_empty && self.has_nodes() && !self.doubted
+    fn is_doubtful(&self, set: &[Service]) -> bool {
+        compare::nodes(set) == 0 && self.has_nodes() && !self.doubted
     }
 
     /// Nothing that follows on an empty set may be folded into the one we keep, so this watch is done with.

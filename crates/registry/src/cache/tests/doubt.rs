@@ -148,3 +148,20 @@ async fn an_empty_set_is_doubted_each_time_that_nodes_were_heard_of_in_between()
         assert_eq!(change(&mut changes).await, expected);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_set_that_was_asked_for_before_there_were_nodes_is_looked_at_again() {
+    let late = Open(vec![Act::Wait(SECOND * 30), Act::Say(nothing())]);
+    let first = vec![
+        Act::Say(nothing()),
+        Act::Wait(SECOND * 70),
+        Act::Say(put("a")),
+    ];
+    let registry = Scripted::new([Open(first), late, says([reset(&["a"]), put("b")])]);
+    let options = CacheOptions::default().timeout(SECOND * 100);
+    let mut changes = watch(&Cache::with_options(registry.clone(), options)).await;
+    for expected in [nothing(), put("a"), put("b")] {
+        assert_eq!(change(&mut changes).await, expected);
+    }
+    assert_eq!(registry.open(), 1);
+}
