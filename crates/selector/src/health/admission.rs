@@ -190,7 +190,8 @@ impl Admission {
     fn eject(&self, outlier: &Outlier, candidate: &Arc<Candidate>) {
         let mut ledger = self.ledger();
         let record = candidate.record();
-        if record.out() != 0 || !ledger.has_room(outlier) {
+        // Nobody would bring back one that the registry lists no more.
+        if record.out() != 0 || candidate.has_departed() || !ledger.has_room(outlier) {
             return;
         }
         let now = self.now();

@@ -182,6 +182,16 @@ fn a_node_that_goes_makes_room_for_another_to_be_out() {
 }
 
 #[test]
+fn a_node_that_fails_after_it_went_takes_no_place_among_those_that_are_out() {
+    let world = World::of(3, outlier());
+    let gone = world.node("0");
+    world.remove("0");
+    (0..5).for_each(|_| world.mark(&gone, Mark::Failure(&ERROR, Fault::Node)));
+    world.fails("1", 5);
+    assert!(!world.is_used("1"));
+}
+
+#[test]
 fn what_was_learned_survives_a_new_announcement() {
     let world = World::of(3, outlier());
     let one = |node: Node| Change::Put(Service::new("greeter", "1").with_node(node));
