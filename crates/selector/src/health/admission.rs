@@ -110,7 +110,12 @@ impl Admission {
             return if mine { Admitted::Yes } else { Admitted::No };
         }
         match record.warming.load(Relaxed) {
-            0 => Admitted::Yes,
+            0 => {
+                if self.attention.load(Relaxed) & WARMING != 0 {
+                    self.cool_down(self.now()); // whoever was new may have gone
+                }
+                Admitted::Yes
+            }
             since => self.admits_new(candidate, since),
         }
     }

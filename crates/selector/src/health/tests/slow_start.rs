@@ -53,6 +53,18 @@ fn a_node_that_is_back_is_as_good_as_new() {
 }
 
 #[test]
+fn a_new_node_that_goes_before_its_time_leaves_choosing_as_it_was() {
+    let world = starting_slowly(Arc::new(P2c));
+    let is_attentive = || world.node("0").admission().unwrap().is_attentive();
+    world.add("3");
+    assert!(is_attentive());
+    world.remove("3");
+    world.pass(seconds(11));
+    world.pick();
+    assert!(!is_attentive());
+}
+
+#[test]
 fn a_strategy_that_insists_gets_the_new_node() {
     #[derive(Debug)]
     struct Last;
