@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::Candidates;
+use crate::{Candidates, Mark};
 
 /// In [`Tried::first`]: nobody was handed out.
 const NOBODY: u64 = 0;
@@ -107,6 +107,8 @@ impl More {
             .collect();
         match ask(&all.only(&rest), turn) {
             Some(place) => {
+                // If the one attempt at a node that is out was meant, it comes to nothing.
+                all[index].mark(Mark::Cancelled);
                 self.indices.push(rest[place]);
                 Some(rest[place])
             }

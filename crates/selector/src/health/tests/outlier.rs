@@ -283,6 +283,23 @@ fn a_retry_goes_to_a_node_that_is_in_use_while_one_is_left() {
 }
 
 #[test]
+fn a_retry_leaves_the_one_attempt_at_a_node_that_it_tried_to_another_call() {
+    for _ in 0..50 {
+        let world = World::of(3, outlier());
+        let options = SelectOptions {
+            avoid_tried: true,
+            ..SelectOptions::default()
+        };
+        let picker = world.select(&options).unwrap();
+        let tried = picker.next().unwrap().id.clone();
+        world.fails(&tried, 5);
+        world.pass(seconds(2));
+        assert_ne!(picker.next().unwrap().id, tried);
+        assert!(world.is_used(&tried));
+    }
+}
+
+#[test]
 fn a_node_that_is_chosen_from_many_threads_is_let_through_once() {
     let world = World::of(2, outlier());
     world.fails("0", 5);
