@@ -125,7 +125,7 @@ impl Outlier {
     }
 
     /// What share of the attempts within a [window](Self::window) must succeed, once there were
-    /// `at_least` so many: from 0.0, which asks for nothing, to 1.0.
+    /// `at_least` so many (more than 32 767 count as that): from 0.0, which asks for nothing, to 1.0.
     #[must_use]
     pub const fn success_rate(mut self, share: f64, at_least: u32) -> Self {
         self.success_rate = share.clamp(0.0, 1.0);

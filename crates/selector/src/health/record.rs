@@ -72,6 +72,9 @@ impl Record {
     }
 }
 
+/// How many attempts there are in every window of more: those that are counted are halved when they are twice as many.
+const MOST: u32 = u16::MAX as u32 / 2;
+
 /// Attempts counted together, in one word: when it opened, in units of 2^20 ns (about a millisecond), and
 /// how many attempts and failures there were since. The word 0 is no window.
 #[derive(Clone, Copy, Debug, Default)]
@@ -119,7 +122,7 @@ impl Window {
 
     fn is_bad(self, outlier: &Outlier) -> bool {
         let well = f64::from(self.attempts - self.failures);
-        u32::from(self.attempts) >= outlier.at_least.max(1)
+        u32::from(self.attempts) >= outlier.at_least.clamp(1, MOST)
             && well < outlier.success_rate * f64::from(self.attempts)
     }
 }

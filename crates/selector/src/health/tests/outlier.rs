@@ -39,6 +39,16 @@ fn a_node_that_fails_now_and_then_is_an_outlier_if_it_fails_too_often() {
 }
 
 #[test]
+fn a_success_rate_of_more_attempts_than_are_counted_holds_all_the_same() {
+    let often = outlier()
+        .consecutive_failures(0)
+        .success_rate(0.5, 1_000_000);
+    let world = World::of(3, often);
+    world.fails("0", 100_000);
+    assert!(world.node("0").is_out());
+}
+
+#[test]
 fn what_lies_before_the_window_does_not_count() {
     let world = World::of(3, outlier());
     for _ in 0..30 {
