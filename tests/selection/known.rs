@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, future, stream};
-use tokio::{sync::Notify, task::yield_now, time::sleep};
+use tokio::{runtime::Builder, sync::Notify, task::yield_now, time::sleep};
 use tonic::{Code, Status};
 use tower_micro::{
     CallOptions, Change, Client, Memory, RegisterOptions, Registry, Service, ServiceName,
@@ -196,4 +196,41 @@ async fn the_first_calls_wait_for_the_first_set_together() {
         1,
         "the registry was asked once for all"
     );
+}
+
+#[tokio::test]
+async fn a_registry_that_panics_is_watched_again_by_the_next_call() {
+    let panic = Arc::new(Notify::new());
+    let panics = Arc::clone(&panic);
+    let set = |id: &'static str| stream::iter([Ok(Change::Reset(vec![on([id])]))]);
+    let end = stream::once(async move {
+        panics.notified().await;
+        panic!("told to");
+    });
+    let registry = Told::default()
+        .watch_that(set("a").chain(end).boxed())
+        .watch_that(set("b").chain(stream::pending()).boxed());
+    let client = nodes_of(registry).build().unwrap();
+    assert_eq!(ask(&client, CallOptions::new()).await.unwrap(), "a");
+    panic.notify_one();
+    until(&client, CallOptions::new(), |answer| answer.unwrap() == "b").await;
+}
+
+#[test]
+fn a_client_that_outlives_its_runtime_goes_on_following_the_registry() {
+    let runtime = || {
+        let mut runtime = Builder::new_current_thread();
+        runtime.enable_all().build().unwrap()
+    };
+    let registry = Memory::new();
+    let client = nodes_of(registry.clone()).build().unwrap();
+    runtime().block_on(async {
+        registered(&registry, on(["a"])).await;
+        assert_eq!(ask(&client, CallOptions::new()).await.unwrap(), "a");
+    });
+    runtime().block_on(async {
+        registry.deregister(&on(["a"])).await.unwrap();
+        registered(&registry, on(["b"])).await;
+        until(&client, CallOptions::new(), |answer| answer.unwrap() == "b").await;
+    });
 }

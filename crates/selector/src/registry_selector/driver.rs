@@ -27,11 +27,31 @@ pub(super) async fn watch(
     publisher.end(Error::WatchEnded { registry, service }.into());
 }
 
-/// The writing end of a [`Set`]. However the task ends, nobody waits for it any longer.
+/// The writing end of a [`Set`]. However the task ends, nobody waits for it any longer. One that was stopped leaves what it heard to the next.
 pub(super) struct Publisher {
-    catalog: Catalog,
+    heard: Heard,
     set: Arc<Set>,
+    is_over: bool,
+}
+
+/// What the registry said so far.
+pub(super) struct Heard {
+    catalog: Catalog,
     news: News,
+}
+
+impl Heard {
+    pub(super) const fn nothing(catalog: Catalog) -> Self {
+        let news = News::Nothing;
+        Self { catalog, news }
+    }
+
+    fn take(&mut self) -> Self {
+        Self {
+            catalog: self.catalog.take(),
+            news: mem::replace(&mut self.news, News::Nothing),
+        }
+    }
 }
 
 /// What was heard since the last publication: the more, the greater.
@@ -44,11 +64,11 @@ enum News {
 }
 
 impl Publisher {
-    pub(super) fn new(set: &Arc<Set>, catalog: Catalog) -> Self {
+    pub(super) fn new(set: &Arc<Set>, heard: Heard) -> Self {
         Self {
-            catalog,
+            heard,
             set: Arc::clone(set),
-            news: News::Nothing,
+            is_over: false,
         }
     }
 
@@ -74,8 +94,8 @@ impl Publisher {
     fn hear(&mut self, word: Result<Change, Error>) {
         match word {
             Ok(change) => {
-                let changed = self.catalog.apply(change);
-                self.news = self.news.max(if changed {
+                let changed = self.heard.catalog.apply(change);
+                self.heard.news = self.heard.news.max(if changed {
                     News::Changed
                 } else {
                     News::Confirmed
@@ -89,23 +109,28 @@ impl Publisher {
     }
 
     fn publish(&mut self) {
-        match mem::replace(&mut self.news, News::Nothing) {
+        match mem::replace(&mut self.heard.news, News::Nothing) {
             News::Nothing => {}
             News::Confirmed if self.set.is_known() => self.set.confirm(),
-            News::Confirmed | News::Changed => self.set.publish(self.catalog.snapshot()),
+            News::Confirmed | News::Changed => self.set.publish(self.heard.catalog.snapshot()),
         }
     }
 
     /// The reason, unless the registry gave a better one before.
-    fn end(&self, reason: SelectError) {
+    pub(super) fn end(&mut self, reason: SelectError) {
+        self.is_over = true;
         self.set.end(self.set.trouble().unwrap_or(reason));
     }
 }
 
 impl Drop for Publisher {
     fn drop(&mut self) {
-        self.end(SelectError::other(
-            "the task that watched the registry was stopped",
-        ));
+        // Somebody may have begun the next watch already.
+        if self.is_over {
+            return;
+        }
+        let reason = "the task that watched the registry was stopped";
+        self.set
+            .leave(self.heard.take(), SelectError::other(reason));
     }
 }

@@ -27,6 +27,9 @@
 //! around the registry. If a watch ended before it said anything, the next
 //! call begins a new one.
 //!
+//! So it does when the task was stopped, because its runtime ended or the registry panicked: the nodes stay meanwhile, and what was
+//! learned of them too.
+//!
 //! # What a registry may say
 //!
 //! Anything. A node whose address has no form (see `Node::check_address`) is [left
@@ -79,11 +82,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tower_micro_registry::{BoxFuture, Registry, ServiceName};
+use tower_micro_registry::{Registry, ServiceName};
 
 use self::catalog::Catalog;
 use self::directory::Directory;
-use self::driver::Publisher;
+use self::driver::{Heard, Publisher};
 use self::set::Set;
 use self::snapshot::Snapshot;
 use crate::health::{Admission, Blacklist};
@@ -225,27 +228,24 @@ impl RegistrySelector {
         if let Some(answer) = watched.set.select(options) {
             return answer;
         }
-        watched.set.expect();
-        match self.spawn.spawn(self.watch(service, &watched.set)) {
+        let heard = watched.set.expect().unwrap_or_else(|| self.nothing_heard());
+        let publisher = Publisher::new(&watched.set, heard);
+        let (registry, service) = (Arc::clone(&self.registry), service.clone());
+        let watching = Box::pin(driver::watch(registry, service, publisher));
+        match self.spawn.spawn(watching) {
             Ok(guard) => *task = Some(guard),
             Err(error) => watched.set.end(SelectError::other(error)),
         }
-        watched.set.wait(options.clone())
+        watched.set.begun(options)
     }
 
-    fn watch(&self, service: &ServiceName, set: &Arc<Set>) -> BoxFuture<'static, ()> {
+    fn nothing_heard(&self) -> Heard {
         let outlier = match self.health {
             Health::Outlier(outlier) => Some(outlier),
             Health::None | Health::Blacklist => None,
         };
         let admission = Admission::new(outlier, self.slow_start, &self.clock);
-        let catalog = Catalog::new(Arc::clone(&self.strategy), admission);
-        let (registry, service) = (Arc::clone(&self.registry), service.clone());
-        Box::pin(driver::watch(
-            registry,
-            service,
-            Publisher::new(set, catalog),
-        ))
+        Heard::nothing(Catalog::new(Arc::clone(&self.strategy), admission))
     }
 }
 

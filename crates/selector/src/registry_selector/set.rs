@@ -1,9 +1,11 @@
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use event_listener::Event;
 
+use super::driver::Heard;
 use super::memo::Edition;
 use super::snapshot::Snapshot;
 use crate::{Picker, SelectError, SelectOptions, Selection};
@@ -15,6 +17,10 @@ pub(super) struct Set {
     edition: Edition,
     changed: Event,
     trouble: ArcSwapOption<SelectError>,
+    /// Whether the task was stopped, so that somebody must begin again.
+    is_left: AtomicBool,
+    /// What that task had heard.
+    left: Mutex<Option<Heard>>,
 }
 
 #[derive(Debug, Default)]
@@ -43,10 +49,25 @@ impl Set {
             return Some(Selection::Ready(Ok(Picker::of(choice, options))));
         }
         let edition = self.edition.number();
+        if self.is_left.load(Relaxed) {
+            return None;
+        }
+        self.answer(options, Some(edition))
+    }
+
+    /// The answer by what is known, to be remembered as that of this edition.
+    fn answer(
+        self: &Arc<Self>,
+        options: &SelectOptions,
+        edition: Option<u64>,
+    ) -> Option<Selection> {
         match &**self.state.load() {
             State::Known(snapshot) => {
                 let choice = snapshot.choice(options);
-                if let (Ok(choice), true) = (&choice, options.filters.is_empty()) {
+                if let (Ok(choice), Some(edition), true) =
+                    (&choice, edition, options.filters.is_empty())
+                {
+                    let named = options.strategy.as_ref();
                     self.edition.remember(edition, named, choice);
                 }
                 let picker = choice.map(|choice| Picker::of(choice, options));
@@ -58,8 +79,14 @@ impl Set {
         }
     }
 
+    /// The answer by what is known, or when something is.
+    pub(super) fn begun(self: &Arc<Self>, options: &SelectOptions) -> Selection {
+        let known = self.answer(options, None);
+        known.unwrap_or_else(|| self.wait(options.clone()))
+    }
+
     /// The answer when there is one.
-    pub(super) fn wait(self: &Arc<Self>, options: SelectOptions) -> Selection {
+    fn wait(self: &Arc<Self>, options: SelectOptions) -> Selection {
         let set = Arc::clone(self);
         Selection::Pending(Box::pin(async move { set.settled(&options).await }))
     }
@@ -79,10 +106,28 @@ impl Set {
         }
     }
 
-    /// Somebody begins to watch.
-    pub(super) fn expect(&self) {
-        self.trouble.store(None);
-        self.enter(State::Waiting);
+    /// Somebody begins to watch, and goes on from what was heard, if a task was stopped. What that made known stays.
+    pub(super) fn expect(&self) -> Option<Heard> {
+        let mut left = self.left();
+        self.is_left.store(false, Relaxed);
+        if !self.is_known() {
+            self.trouble.store(None);
+            self.enter(State::Waiting);
+        }
+        left.take()
+    }
+
+    /// The task was stopped when it had heard this. Whoever begins again waits for the lock, and so for all of it.
+    pub(super) fn leave(&self, heard: Heard, reason: SelectError) {
+        let mut left = self.left();
+        *left = Some(heard);
+        self.is_left.store(true, Relaxed);
+        self.end(self.trouble().unwrap_or(reason));
+        self.edition.next();
+    }
+
+    fn left(&self) -> MutexGuard<'_, Option<Heard>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The registry said this.

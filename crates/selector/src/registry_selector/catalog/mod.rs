@@ -36,6 +36,17 @@ impl Catalog {
         }
     }
 
+    /// The same, and nothing is left here.
+    pub(super) fn take(&mut self) -> Self {
+        Self {
+            parts: mem::take(&mut self.parts),
+            strategy: Arc::clone(&self.strategy),
+            admission: self.admission.clone(),
+            cursor: Arc::clone(&self.cursor),
+            published: mem::take(&mut self.published),
+        }
+    }
+
     /// Makes the change. Whether anything is different now.
     pub(super) fn apply(&mut self, change: Change) -> bool {
         match change {

@@ -1,10 +1,13 @@
 mod scripted;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
 use futures_util::FutureExt;
-use tower_micro_registry::{Cache, Change, Error, Memory, Node, RegisterOptions, Service};
+use tower_micro_registry::{
+    BoxFuture, Cache, Change, Error, Memory, Node, RegisterOptions, Service,
+};
 
 use super::*;
 use crate::{Fault, Filter, Picker, RoundRobinShared};
@@ -348,6 +351,81 @@ fn a_task_that_is_thrown_away_before_it_ran_leaves_nobody_waiting() {
             .to_string()
             .contains("was stopped")
     );
+}
+
+#[test]
+fn a_task_that_was_stopped_is_begun_again_by_the_next_call_and_goes_on_from_what_is_known() {
+    let world = World::knowing(&[version("1", &["a", "b"])]);
+    let [stays, goes] = ["a", "b"].map(|id| world.candidate(id));
+    let _attempt = stays.begin();
+    assert_eq!(world.chosen(), ids(&["a", "b"]));
+    world.tasks.stop();
+    assert!(world.selector.trouble(&greeter()).is_some());
+    assert_eq!(world.chosen(), ids(&["a", "b"]), "without waiting");
+    world.tasks.run();
+    assert_eq!((world.tasks.alive(), world.registry.watches()), (1, 2));
+
+    world.hear(Change::Reset(vec![version("1", &["a", "c"])]));
+    assert_eq!(world.chosen(), ids(&["a", "c"]));
+    assert!(world.selector.trouble(&greeter()).is_none());
+    assert!(Arc::ptr_eq(&stays, &world.candidate("a")));
+    assert!(goes.has_departed() && !stays.has_departed());
+}
+
+#[test]
+fn what_a_stopped_task_had_no_time_to_publish_is_not_lost() {
+    let world = World::knowing(&[version("1", &["a"])]);
+    world.registry.say(Ok(Change::Put(version("1", &["b"]))));
+    world.registry.say(Err(Error::read_only("panics")));
+    world.tasks.run();
+    assert_eq!(world.chosen(), ids(&["a"]), "which begins again");
+    world.tasks.run();
+    world.hear(Change::Reset(vec![version("1", &["a", "b"])]));
+    assert_eq!(world.chosen(), ids(&["a", "b"]));
+}
+
+#[test]
+fn a_task_that_cannot_be_begun_again_leaves_what_is_known() {
+    let (registry, tasks) = (Arc::new(Scripted::default()), Tasks::default());
+    let (runs, is_over) = (tasks.clone(), Arc::new(AtomicBool::default()));
+    let over = Arc::clone(&is_over);
+    let spawn = move |task| {
+        if over.load(Relaxed) {
+            return Err(SpawnError::new("no runtime"));
+        }
+        runs.spawn(task)
+    };
+    let selector = RegistrySelector::new(registry.clone(), spawn);
+    let select = || selector.select(&greeter(), &SelectOptions::default());
+    let _first_call = select();
+    tasks.run();
+    registry.say(Ok(Change::Reset(vec![version("1", &["a"])])));
+    tasks.run();
+
+    is_over.store(true, Relaxed);
+    tasks.stop();
+    for _ in 0..3 {
+        assert_eq!(now(select()).unwrap().next().unwrap().id, "a");
+        let trouble = selector.trouble(&greeter()).unwrap().to_string();
+        assert!(trouble.contains("no runtime"), "{trouble}");
+    }
+    is_over.store(false, Relaxed);
+    assert_eq!(now(select()).unwrap().next().unwrap().id, "a");
+    tasks.run();
+    registry.say(Ok(Change::Reset(vec![version("1", &["b"])])));
+    tasks.run();
+    assert_eq!(now(select()).unwrap().next().unwrap().id, "b");
+}
+
+#[test]
+fn a_watch_that_is_over_does_not_end_the_one_that_follows() {
+    let set = Arc::<Set>::default();
+    let mut publisher = Publisher::new(&set, Heard::nothing(Catalog::new(Arc::new(Random), None)));
+    publisher.end(down().into());
+    set.expect();
+    drop(publisher);
+    let answer = set.select(&SelectOptions::default());
+    assert!(matches!(answer, Some(Selection::Pending(_))));
 }
 
 #[test]

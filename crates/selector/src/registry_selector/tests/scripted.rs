@@ -1,6 +1,7 @@
 //! A registry that says what the test tells it to, and tasks that run when the test says so.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Mutex;
 
 use futures_util::{FutureExt, StreamExt, stream};
@@ -11,7 +12,7 @@ use super::*;
 
 type Word = Result<Change, Error>;
 
-/// Each watch hears what is said after it began.
+/// Each watch hears what is said after it began, and panics where that is [`Error::ReadOnly`].
 #[derive(Debug, Default)]
 pub(super) struct Scripted {
     watches: Mutex<Vec<UnboundedSender<Word>>>,
@@ -47,7 +48,12 @@ impl Registry for Scripted {
         let (speaker, listener) = unbounded_channel();
         self.watches.lock().unwrap().push(speaker);
         let next = |mut listener: tokio::sync::mpsc::UnboundedReceiver<Word>| async {
-            Some((listener.recv().await?, listener))
+            let word = listener.recv().await?;
+            assert!(
+                !matches!(word, Err(Error::ReadOnly { .. })),
+                "as it was told"
+            );
+            Some((word, listener))
         };
         let changes = stream::unfold(listener, next).boxed();
         Box::pin(async { Ok(changes) })
@@ -85,10 +91,19 @@ struct Running {
 }
 
 impl Tasks {
-    /// Runs every task until it waits.
+    /// Runs every task until it waits. One that panics is over, as on tokio.
     pub(super) fn run(&self) {
         let tasks = &mut self.0.lock().unwrap().tasks;
-        tasks.retain(|_, task| task.now_or_never().is_none());
+        let run = |task: &mut BoxFuture<'static, ()>| {
+            AssertUnwindSafe(task).catch_unwind().now_or_never()
+        };
+        tasks.retain(|_, task| run(task).is_none());
+    }
+
+    /// Drops every task, as a runtime does that ends.
+    pub(super) fn stop(&self) {
+        let stopped = std::mem::take(&mut self.0.lock().unwrap().tasks);
+        drop(stopped);
     }
 
     /// How many tasks have neither ended nor been ended.
