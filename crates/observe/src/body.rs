@@ -15,7 +15,7 @@ use tonic::Code;
 
 use crate::{
     Ending, Watch,
-    head::{EndsWith, status},
+    head::{EndsWith, status, status_at_once},
     open::Open,
 };
 
@@ -31,8 +31,8 @@ pub struct ObservedBody<B, W: Watch> {
 impl<B: Body, W: Watch> ObservedBody<B, W> {
     pub(crate) fn of(response: Response<B>, mut open: Open<W>) -> Response<Self> {
         let ends_with = EndsWith::of(&response);
-        match (ends_with, status(response.headers())) {
-            (EndsWith::Trailers, Some(code)) => open.end(Ending::Status(code)),
+        match (ends_with, status_at_once(response.headers())) {
+            (_, Some(code)) => open.end(Ending::Status(code)),
             // Nobody polls what is known to be empty.
             (EndsWith::Body(_), _) if response.body().is_end_stream() => open.end(Ending::Ok),
             _ => {}

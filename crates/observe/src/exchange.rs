@@ -4,7 +4,8 @@
 //! Outermost on a tonic or an axum server, or around an HTTP client that is a tower service.
 //!
 //! # Units and defaults
-//! An answer whose content type is gRPC's ends with the status in its headers or trailers; any other with the end of its body.
+//! An answer whose content type is gRPC's ends with the status in its headers or trailers; any other with the end of its body, gRPC-Web's
+//! too, whose trailers stand in it and are not read.
 //! The body is polled within the watch too, so that what a streaming handler does counts as its own.
 //!
 //! # Errors

@@ -15,7 +15,7 @@ pub(crate) enum EndsWith {
 
 impl EndsWith {
     pub(crate) fn of<B: Body>(response: &Response<B>) -> Self {
-        if is_grpc(response.headers()) {
+        if is_grpc(response.headers()) && !is_grpc_web(response.headers()) {
             return Self::Trailers;
         }
         let length = response.headers().get(header::CONTENT_LENGTH);
@@ -35,9 +35,23 @@ impl EndsWith {
     }
 }
 
+/// The `grpc-status` among the headers of an answer in gRPC.
+pub(crate) fn status_at_once(headers: &HeaderMap) -> Option<Code> {
+    status(headers).filter(|_| is_grpc(headers))
+}
+
 fn is_grpc(headers: &HeaderMap) -> bool {
+    is_of_type(headers, "application/grpc")
+}
+
+/// gRPC-Web writes its trailers into the body.
+fn is_grpc_web(headers: &HeaderMap) -> bool {
+    is_of_type(headers, "application/grpc-web")
+}
+
+fn is_of_type(headers: &HeaderMap, start: &str) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE);
-    content_type.is_some_and(|given| given.as_bytes().starts_with(b"application/grpc"))
+    content_type.is_some_and(|given| given.as_bytes().starts_with(start.as_bytes()))
 }
 
 /// The `grpc-status` among headers or trailers.

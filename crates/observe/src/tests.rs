@@ -109,6 +109,26 @@ async fn grpc_ends_with_its_status_wherever_that_stands() {
     assert_eq!(exchange(with("0"), 1).await, "answered dropped(true)");
 }
 
+// Its trailers are the last frame of its body.
+#[tokio::test]
+async fn grpc_web_ends_with_its_body_unless_its_headers_have_a_status() {
+    let of = |kind, body: &'static [u8]| {
+        let mut response = Response::new(parts(Ok(Bytes::from_static(body))));
+        let kind = HeaderValue::from_static(kind);
+        response.headers_mut().insert("content-type", kind);
+        response
+    };
+    for kind in ["application/grpc-web+proto", "application/grpc-web-text"] {
+        assert_eq!(exchange(of(kind, b"\x80"), 9).await, "answered Ok");
+        let mut at_once = of(kind, b"");
+        at_once.headers_mut().extend(trailers("14"));
+        assert_eq!(exchange(at_once, 0).await, "answered Unavailable");
+    }
+    for kind in ["application/grpc", "application/grpc;charset=utf-8"] {
+        assert_eq!(exchange(of(kind, b""), 9).await, "answered Unknown");
+    }
+}
+
 #[tokio::test]
 async fn http_ends_with_its_body() {
     let full = || Response::new(Full::new(Bytes::from_static(b"hello")));
