@@ -2,14 +2,17 @@
 
 mod ledger;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, convert::Infallible, future::ready, sync::Arc};
 
+use bytes::Bytes;
+use http::{Request, Response};
 use opentelemetry::{KeyValue, metrics::MeterProvider};
 use opentelemetry_sdk::metrics::{
     InMemoryMetricExporter, SdkMeterProvider,
     data::{AggregatedMetrics, Metric, MetricData, ResourceMetrics, ScopeMetrics},
 };
 use tonic::{Status, transport::Server};
+use tower::{Layer, Service, service_fn};
 use tower_micro::{
     AttemptMetricsLayer, CallMetricsLayer, CallOptions, Client, HandlerMetricsLayer,
     crates::metrics::{Facade, Methods, Names, Otel},
@@ -285,6 +288,35 @@ async fn what_a_server_is_asked_for_and_has_not_is_one_series() {
             "rpc.server.call.duration[s]{{rpc.method=greeter.Greeter/SayHello,rpc.response.status_code=OK,{grpc}}} 1"
         ),
     ];
+    assert_eq!(counts(&meter.series()), expected);
+}
+
+#[tokio::test]
+async fn what_is_answered_without_grpc_takes_no_series_from_a_method() {
+    let meter = Meter::new();
+    let layer = HandlerMetricsLayer::new(meter.otel(Names::Otel)).methods(Methods::up_to(10));
+    let mut server = layer.layer(service_fn(|request: Request<()>| {
+        let mut response = Response::new(http_body_util::Empty::<Bytes>::new());
+        if request.uri().path() == "/greeter.Greeter/SayHello" {
+            let headers = [("content-type", "application/grpc"), ("grpc-status", "0")];
+            let headers =
+                headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            response
+                .headers_mut()
+                .extend(http::HeaderMap::from_iter(headers));
+        }
+        ready(Ok::<_, Infallible>(response))
+    }));
+    let paths = (0..50).map(|number| format!("/users/{number}"));
+    for path in paths.chain(["/greeter.Greeter/SayHello".into()]) {
+        let request = Request::builder().uri(path).body(()).unwrap();
+        server.call(request).await.unwrap();
+    }
+    let of = "rpc.response.status_code=OK,rpc.system.name=grpc";
+    let expected = ["greeter.Greeter/SayHello", "other"].map(|method| {
+        let count = if method == "other" { 50 } else { 1 };
+        format!("rpc.server.call.duration[s]{{rpc.method={method},{of}}} {count}")
+    });
     assert_eq!(counts(&meter.series()), expected);
 }
 

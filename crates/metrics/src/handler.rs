@@ -5,7 +5,7 @@
 //!
 //! # Units and defaults
 //! From the request's headers to the end of the answer, trailers included. A method that is answered UNIMPLEMENTED and was not known
-//! before is counted as `other`.
+//! before is counted as `other`; so is one that is answered without gRPC.
 //!
 //! # Errors
 //! None of its own.
@@ -23,7 +23,7 @@
 
 use std::sync::Arc;
 
-use http::{Request, Uri};
+use http::{HeaderValue, Request, Response, Uri, header};
 use tokio::time::Instant;
 use tonic::Code;
 use tower_layer::Layer;
@@ -96,6 +96,7 @@ impl<M: Measure> Observer for Handlers<M> {
             handlers: self.clone(),
             uri: request.uri().clone(),
             began: Instant::now(),
+            is_foreign: false,
         })
     }
 }
@@ -106,15 +107,24 @@ pub struct OneHandled<M> {
     handlers: Handlers<M>,
     uri: Uri,
     began: Instant,
+    /// Whether it was answered, and not in gRPC.
+    is_foreign: bool,
 }
 
 impl<M: Measure> Watch for OneHandled<M> {
+    fn answered<B: 'static>(&mut self, response: &mut Response<B>) {
+        let content_type = response.headers().get(header::CONTENT_TYPE);
+        let is_grpc = |given: &HeaderValue| given.as_bytes().starts_with(b"application/grpc");
+        self.is_foreign = !content_type.is_some_and(is_grpc);
+    }
+
     fn ended(self, ending: Ending<'_>) {
         let Handlers { measure, methods } = &self.handlers;
         let code = ending.code();
-        let method = match code {
-            Code::Unimplemented => methods.name_if_known(self.uri.path()),
-            _ => methods.name(self.uri.path()),
+        let method = if self.is_foreign || code == Code::Unimplemented {
+            methods.name_if_known(self.uri.path())
+        } else {
+            methods.name(self.uri.path())
         };
         let error = words::is_servers_fault(code).then_some(match ending {
             Ending::Broken(kind) => kind,
