@@ -21,8 +21,8 @@ use tower_micro_testkit::{Answer, Greeter, TestServer};
 
 use self::ledger::Ledger;
 use crate::support::{
-    Bare, Recording, call, failing, greeter, greeting, hello, number_of, plain, scripted, soon,
-    traced_handlers,
+    Bare, Recording, call, failing, greeter, greeting, greeting_until, hello, number_of, plain,
+    scripted, soon, traced_handlers,
 };
 
 /// What is kept of one series: how often it was added to, and the sum.
@@ -168,6 +168,24 @@ async fn calls_attempts_and_retries_are_counted_each_by_itself() {
     assert_eq!(counts(&series), expected);
     let retries = series.iter().find(|(name, _)| name.contains("retries"));
     assert_eq!(retries.unwrap().1.1, 3.0, "one each");
+}
+
+#[tokio::test]
+async fn retries_are_counted_of_a_call_whose_answer_ends_badly() {
+    let meter = Meter::new();
+    let client = scripted(&Recording::of(2), |request| async move {
+        Ok(match number_of(&request) {
+            0 => failing(Status::unavailable("busy")),
+            _ => greeting_until("n1", async { [("grpc-status", "5")] }),
+        })
+    });
+    let client = client.options(CallOptions::new().idempotent(true));
+    let client = measured(client, meter.otel(Names::Otel));
+    let status = call(&client).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::NotFound);
+    let series = meter.series();
+    let retries = series.iter().find(|(name, _)| name.contains("retries"));
+    assert_eq!(retries.map(|(_, told)| *told), Some((1, 1.0)));
 }
 
 #[tokio::test]

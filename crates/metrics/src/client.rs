@@ -29,7 +29,7 @@ use http::{Request, Response};
 use tokio::time::Instant;
 use tonic::Code;
 use tower_layer::Layer;
-use tower_micro_call::{Deadline, Notes};
+use tower_micro_call::{Deadline, Error, Notes};
 use tower_micro_observe::{Answered, Ending, Observe, Observer, Watch, words};
 
 use crate::{Attempt, Call, Labels, Measure, Methods};
@@ -157,7 +157,7 @@ impl<M: Measure> Observer for Calls<M> {
             measure: Arc::clone(&self.0.measure),
             labels,
             began: Instant::now(),
-            attempts: 1,
+            answered: None,
         })
     }
 }
@@ -168,14 +168,13 @@ pub struct OneCall<M> {
     measure: Arc<M>,
     labels: Labels,
     began: Instant,
-    attempts: u32,
+    /// Which attempt has answered.
+    answered: Option<u32>,
 }
 
 impl<M: Measure> Watch for OneCall<M> {
     fn answered<B: 'static>(&mut self, response: &mut Response<B>) {
-        if let Some(answered) = Answered::of(response) {
-            self.attempts = answered.attempts;
-        }
+        self.answered = Answered::of(response).map(|answered| answered.attempts);
     }
 
     fn ended(self, ending: Ending<'_>) {
@@ -190,7 +189,8 @@ impl<M: Measure> Watch for OneCall<M> {
             status: words::code(code),
             error: error.map(words::error_type).or(failed),
             elapsed: self.began.elapsed(),
-            attempts: error.map_or(self.attempts, tower_micro_call::Error::attempts),
+            // How an answer ends does not know how many there were before it.
+            attempts: self.answered.or(error.map(Error::attempts)).unwrap_or(1),
         });
     }
 }
