@@ -81,7 +81,7 @@ fn draw(
 ) {
     let (name, layers) = ring;
     let left = PADDING + depth * PADDING;
-    let (width, height) = (WIDTH - 2 * depth * PADDING, bottom - top);
+    let (width, height) = (WIDTH.saturating_sub(2 * depth * PADDING), bottom - top);
     let (text, line, right) = (left + 14, top + 22, left + width - 14);
     let name = escaped(name);
     let _ = write!(

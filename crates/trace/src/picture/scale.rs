@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Rows that stand deeper are moved in no further, so that there is room for their names.
+pub(super) const DEEPEST: usize = 20;
+
 /// A time as people read it.
 pub(super) fn told(time: Duration) -> String {
     let micros = time.as_secs_f64() * 1e6;

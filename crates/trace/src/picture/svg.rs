@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{
     Trace,
-    scale::{place, told},
+    scale::{DEEPEST, place, told},
     trace::{Row, What},
 };
 
@@ -59,7 +59,7 @@ impl Trace {
     fn draw(&self, svg: &mut String, row: &Row, top: usize) {
         let at = |time| MARGIN as f64 + LABELS as f64 + place(time, self.length(), BARS as f64);
         let (x, long) = (at(row.begins), (at(row.ends) - at(row.begins)).max(2.0));
-        let (left, line, bar) = (MARGIN + row.depth * 14, top + 17, top + 6);
+        let (left, line, bar) = (MARGIN + indent(row), top + 17, top + 6);
         let length = told(row.ends.saturating_sub(row.begins));
         let (label, status) = (escaped(&row.label), escaped(&row.status));
         let hover = format!("{label}: {length} {status}, after {}", told(row.begins));
@@ -95,9 +95,13 @@ impl Trace {
     }
 }
 
+fn indent(row: &Row) -> usize {
+    row.depth.min(DEEPEST) * 14
+}
+
 /// Letters have one width: so many fit beside the bars.
 fn cut(row: &Row) -> String {
-    let room = (LABELS - row.depth * 14) / 8;
+    let room = (LABELS - indent(row)) / 8;
     if row.label.chars().count() <= room {
         return row.label.clone();
     }

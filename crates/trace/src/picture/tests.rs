@@ -166,6 +166,8 @@ fn the_onion_tells_the_time_of_each_ring() {
     let bare = onion(layers, None);
     assert!(!bare.contains("ms") && bare.contains(">pick<"));
     assert_eq!(bare.matches("class=\"ring\"").count(), 3);
+    let many = onion((0..40).map(|number| (number, "layer")), None);
+    assert_eq!(many.matches("class=\"ring\"").count(), 40);
 }
 
 #[tokio::test]
@@ -175,4 +177,26 @@ async fn a_recorder_forgets_the_oldest_first() {
     let traces = recorder.traces();
     assert_eq!(traces[0].waterfall().lines().count(), 1);
     assert!(traces[0].waterfall().starts_with("a.B/C  "));
+}
+
+#[test]
+fn a_trace_may_be_as_deep_as_a_recorder_has_room() {
+    let nested = (1..=4096_u64).map(|number| {
+        let mut span = span(0, 0, "nested", SpanKind::Internal, (0, 1), "");
+        let of = |number: u64| SpanId::from_bytes(number.to_be_bytes());
+        let context = &span.span_context;
+        span.span_context = SpanContext::new(
+            context.trace_id(),
+            of(number),
+            TraceFlags::SAMPLED,
+            false,
+            TraceState::NONE,
+        );
+        span.parent_span_id = of(number - 1);
+        span
+    });
+    let nested: Vec<_> = nested.collect();
+    let trace = &Trace::all(&nested)[0];
+    assert_eq!(trace.waterfall().lines().count(), nested.len());
+    assert_eq!(trace.svg().matches("<title>nested").count(), nested.len());
 }

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     time::{Duration, SystemTime},
+    vec,
 };
 
 use opentelemetry::trace::{SpanId, SpanKind, Status};
@@ -60,7 +61,7 @@ impl Trace {
         let begin = spans.iter().map(|span| span.start_time).min();
         let begin = begin.unwrap_or(SystemTime::UNIX_EPOCH);
         let mut family = Family::new(spans, begin);
-        family.visit(SpanId::INVALID, 0);
+        family.visit();
         let length = family.rows.iter().map(|row| row.ends).max();
         Self {
             rows: family.rows,
@@ -143,24 +144,53 @@ impl<'a> Family<'a> {
         }
     }
 
-    // Each span is taken out as it is drawn, so that no circle of parents is followed twice.
-    fn visit(&mut self, parent: SpanId, depth: usize) {
-        let mut before: Option<Duration> = None;
-        for span in self.children.remove(&parent.to_bytes()).unwrap_or_default() {
-            let row = row(span, depth, self.begin);
-            if let Some(ended) = before.filter(|_| row.what == What::Attempt) {
-                self.rows.extend(pause(ended, &row));
-            }
-            before = (row.what == What::Attempt).then_some(row.ends);
-            self.rows.push(row);
-            for event in &span.events.events {
-                let at = since(self.begin, event.timestamp);
-                let told = event.attributes.as_slice();
-                self.rows.extend(moment(&event.name, told, at, depth + 1));
-            }
-            self.visit(span.span_context.span_id(), depth + 1);
+    /// Draws all of them, without recursion: a trace may be deeper than a thread's stack.
+    fn visit(&mut self) {
+        let mut under_way = vec![self.siblings(SpanId::INVALID, 0)];
+        while let Some(siblings) = under_way.last_mut() {
+            let Some(span) = siblings.left.next() else {
+                under_way.pop();
+                continue;
+            };
+            self.draw(span, siblings);
+            let depth = under_way.len();
+            under_way.push(self.siblings(span.span_context.span_id(), depth));
         }
     }
+
+    // Each span is taken out as it is drawn, so that no circle of parents is followed twice.
+    fn siblings(&mut self, parent: SpanId, depth: usize) -> Siblings<'a> {
+        let spans = self.children.remove(&parent.to_bytes());
+        Siblings {
+            left: spans.unwrap_or_default().into_iter(),
+            before: None,
+            depth,
+        }
+    }
+
+    /// One span, the pause before it, and its events.
+    fn draw(&mut self, span: &SpanData, among: &mut Siblings<'a>) {
+        let row = row(span, among.depth, self.begin);
+        if let Some(ended) = among.before.filter(|_| row.what == What::Attempt) {
+            self.rows.extend(pause(ended, &row));
+        }
+        among.before = (row.what == What::Attempt).then_some(row.ends);
+        self.rows.push(row);
+        for event in &span.events.events {
+            let at = since(self.begin, event.timestamp);
+            let told = event.attributes.as_slice();
+            self.rows
+                .extend(moment(&event.name, told, at, among.depth + 1));
+        }
+    }
+}
+
+/// The spans under one parent that were not drawn yet.
+struct Siblings<'a> {
+    left: vec::IntoIter<&'a SpanData>,
+    /// When the attempt that was drawn last ended.
+    before: Option<Duration>,
+    depth: usize,
 }
 
 fn id(span: &SpanData) -> [u8; 8] {

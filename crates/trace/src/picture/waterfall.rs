@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{
     Trace,
-    scale::{place, told},
+    scale::{DEEPEST, place, told},
     trace::{Row, What},
 };
 
@@ -44,7 +44,7 @@ impl Trace {
 }
 
 fn label(row: &Row) -> String {
-    let label = format!("{}{}", "  ".repeat(row.depth), row.label);
+    let label = format!("{}{}", "  ".repeat(row.depth.min(DEEPEST)), row.label);
     if label.chars().count() <= LABEL {
         return label;
     }
