@@ -34,7 +34,7 @@ impl<B: Body, W: Watch> ObservedBody<B, W> {
         match (ends_with, status_at_once(response.headers())) {
             (_, Some(code)) => open.end(Ending::Status(code)),
             // Nobody polls what is known to be empty.
-            (EndsWith::Body(_), _) if response.body().is_end_stream() => open.end(Ending::Ok),
+            (_, None) if response.body().is_end_stream() => open.end(stopped(ends_with)),
             _ => {}
         }
         response.map(|inner| Self {

@@ -106,6 +106,8 @@ async fn grpc_ends_with_its_status_wherever_that_stands() {
     at_once.headers_mut().extend(trailers("14"));
     assert_eq!(exchange(at_once, 0).await, "answered Unavailable");
     assert_eq!(exchange(grpc(body()), 9).await, "answered Unknown");
+    let nothing = grpc(Empty::<Bytes>::new());
+    assert_eq!(exchange(nothing, 0).await, "answered Unknown");
     assert_eq!(exchange(with("0"), 1).await, "answered dropped(true)");
 }
 
