@@ -24,7 +24,8 @@
 //! ```
 //!
 //! The time doubles with each ejection, and halves for every ten seconds that the node then did well.
-//! Attempts that were under way when it went neither help it nor harm it.
+//! Attempts that were under way when it went neither help it nor harm it, unless they end while the one attempt is under way: then they
+//! are taken for it.
 //!
 //! Never more than half of the nodes are out ([`Outlier::max_ejected`]), and never the last one: where
 //! most nodes fail, the fault is rather on this side, or shared, and sending everything to the few would

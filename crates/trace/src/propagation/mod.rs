@@ -171,7 +171,7 @@ impl Propagation {
         self
     }
 
-    /// Writes `cx` into `headers`, in place of whatever parent they named. Without a span in `cx` they stay as they are.
+    /// Writes `cx` into `headers`, in place of whatever parent they named. Without a span or baggage in `cx` they stay as they are.
     pub fn inject_headers(&self, cx: &Context, headers: &mut HeaderMap) {
         if !is_worth_sending(cx) || self.0.fields.is_empty() {
             return;
