@@ -96,6 +96,16 @@ a.B/C               ├───────────────────
 }
 
 #[test]
+fn a_name_cannot_forge_a_row_nor_colour_the_terminal() {
+    let call = span(1, 0, "a.B/C", SpanKind::Client, (0, 80), "OK\r");
+    let trace = &Trace::all(&[call, attempt(2, 1, "n\n\u{1b}[31m", (0, 20), "OK")])[0];
+    let text = trace.waterfall();
+    assert_eq!(text.lines().count(), 2);
+    let is_foreign = |letter: char| letter.is_control() && letter != '\n';
+    assert!(!text.contains(is_foreign), "{text:?}");
+}
+
+#[test]
 fn the_order_of_ends_does_not_matter() {
     let mut spans = retried();
     let one = Trace::all(&spans)[0].svg();

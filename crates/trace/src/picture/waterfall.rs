@@ -23,8 +23,10 @@ impl Trace {
         for (row, label) in self.rows().iter().zip(lines) {
             let bar = self.bar(row);
             let line = format!("{label:width$}  {bar}  {}", end(row));
+            // Names and statuses may hold anything.
+            let line = line.trim_end().replace(char::is_control, "\u{fffd}");
             // Writing to a String does not fail.
-            let _ = writeln!(text, "{}", line.trim_end());
+            let _ = writeln!(text, "{line}");
         }
         text
     }
