@@ -10,7 +10,7 @@ use super::catalog::Catalog;
 use super::set::Set;
 use crate::SelectError;
 
-/// Changes that lie ready together are published together, up to this many.
+/// Changes that lie ready together are published together, up to this many; then it is the turn of other tasks.
 const BURST: usize = 64;
 
 /// Follows what `registry` says of `service`, until it has no more to say.
@@ -76,8 +76,14 @@ impl Publisher {
         let mut heard = 0;
         let words = poll_fn(|cx| {
             loop {
+                if heard == BURST {
+                    self.publish();
+                    heard = 0;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 let word = changes.poll_next_unpin(cx);
-                if heard == BURST || !matches!(word, Poll::Ready(Some(_))) {
+                if !matches!(word, Poll::Ready(Some(_))) {
                     self.publish();
                     heard = 0;
                 }

@@ -259,7 +259,9 @@ fn of_all_that_was_said_before_the_end_nothing_is_lost_though_it_was_heard_at_on
         world.registry.say(Ok(Change::Put(one)));
     }
     world.registry.hang_up();
-    world.tasks.run();
+    while world.tasks.alive() > 0 {
+        world.tasks.run();
+    }
     assert_eq!(world.selector.candidates(&greeter()).len(), 151);
 }
 
@@ -415,6 +417,25 @@ fn a_task_that_cannot_be_begun_again_leaves_what_is_known() {
     registry.say(Ok(Change::Reset(vec![version("1", &["b"])])));
     tasks.run();
     assert_eq!(now(select()).unwrap().next().unwrap().id, "b");
+}
+
+#[test]
+fn a_registry_that_does_not_stop_talking_lets_others_run() {
+    let world = World::knowing(&[]);
+    for number in 0..1_000 {
+        let id = format!("n{number}");
+        world.registry.say(Ok(Change::Put(version("1", &[&id]))));
+    }
+    let known = || {
+        world.tasks.run();
+        world.selector.candidates(&greeter()).len()
+    };
+    let first = known();
+    assert!((1..1_000).contains(&first), "{first}");
+    assert!(
+        (0..1_000).any(|_| known() == 1_000),
+        "and comes to its turn again"
+    );
 }
 
 #[test]

@@ -91,7 +91,7 @@ struct Running {
 }
 
 impl Tasks {
-    /// Runs every task until it waits. One that panics is over, as on tokio.
+    /// Runs every task until it waits, or has others run. One that panics is over, as on tokio.
     pub(super) fn run(&self) {
         let tasks = &mut self.0.lock().unwrap().tasks;
         let run = |task: &mut BoxFuture<'static, ()>| {
