@@ -84,8 +84,8 @@ impl Given {
             "--help" | "-h" => self.help = true,
             "--list" => self.list = true,
             "--quick" => self.quick = true,
-            // A single case says nothing anyway.
-            "--quiet" => {}
+            // A single case says nothing anyway, and whether to count is decided by who starts us.
+            "--quiet" | "--no-instructions" => {}
             "--case" => self.case = Some(value("--case", rest)?),
             SERVE => self.serve = Some(value(SERVE, rest)?),
             "--only" => self.only = Some(value("--only", rest)?),
@@ -171,6 +171,11 @@ mod tests {
             calls: 7,
         };
         assert_eq!(parsed("--case full --iterations 7 --quiet"), Ok(full));
+    }
+
+    #[test]
+    fn whether_instructions_are_counted_is_for_others_to_know() {
+        assert_eq!(parsed("--quick --no-instructions"), parsed("--quick"));
     }
 
     #[test]

@@ -34,6 +34,7 @@ What a unary call costs in each layer, over a service that answers at once.
   --only START         only cases whose names begin so, and those they are compared with
   --rounds N           rounds over all cases; the table has the median
   --iterations N       calls of each case in a round
+  --no-instructions    do not have callgrind count: it takes some minutes
   --instructions FILE  put these counts into the table: lines of a case, a tab, a number
   --list               the names of the cases
   --case NAME          run one case --iterations times and say nothing, for a profiler
