@@ -9,7 +9,8 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::sleep;
+use futures_util::future::join_all;
+use tokio::time::{sleep, timeout};
 use tonic::{Code, Status};
 use tower_micro::{
     CallOptions, Client, Health, Node, Outlier, PeakEwma, Preset, Service, Static,
@@ -153,6 +154,37 @@ async fn a_stream_that_is_longer_than_its_deadline_is_not_held_against_its_node(
     }
     let seen = seen.load(SeqCst);
     assert!(seen > 10, "{seen}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_at_which_streams_are_let_go_of_and_never_end_comes_back() {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&seen);
+    let connect = Scripted::new(move |request| {
+        let node = node_of(&request);
+        let starts = node == "a" && counted.fetch_add(1, SeqCst) < 5;
+        future::ready(Ok(if starts {
+            failing(Status::unavailable("starting"))
+        } else {
+            greeting_until(node, future::pending::<[_; 1]>())
+        }))
+    });
+    let client = of_three(connect).options(idempotent()).build().unwrap();
+    let streams = |count: usize| {
+        let second = Duration::from_secs(1);
+        let streams = (0..count).map(|_| timeout(second, call(&client)));
+        join_all(streams)
+    };
+    streams(30).await;
+    sleep(Duration::from_secs(2)).await;
+    let before = seen.load(SeqCst);
+    while seen.load(SeqCst) == before {
+        streams(1).await;
+    }
+    let before = seen.load(SeqCst);
+    streams(30).await;
+    let share = seen.load(SeqCst) - before;
+    assert!(share > 5, "{share} of 30");
 }
 
 #[tokio::test]

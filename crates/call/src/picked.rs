@@ -72,6 +72,7 @@ impl Picked {
     #[inline]
     pub fn answered(&mut self) {
         self.is_answering = true;
+        self.node().answers();
         if let Some(began) = self.began.take() {
             let now = Instant::now().into_std();
             self.node().answered(began.into_std(), now);

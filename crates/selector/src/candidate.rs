@@ -249,6 +249,13 @@ impl Candidate {
         Latency::penalize(&self.record().latency, took, clock::ticks(now));
     }
 
+    /// The head of a response has come: if the node was [out](crate::health), and this is its one attempt, a stream is as good as one that
+    /// has ended well.
+    #[inline]
+    pub fn answers(&self) {
+        self.record().answers();
+    }
+
     pub(crate) fn smoothed(&self) -> Latency {
         Latency::read(&self.record().latency)
     }

@@ -8,8 +8,8 @@ use super::{Evidence, Outlier};
 use crate::Candidate;
 use crate::clock::{self, Clock, Instant};
 
-/// An attempt that was let through to a node that is out, and was not heard of for so long, is taken for
-/// lost: somebody asked for a node and did not use it, or it is a stream.
+/// An attempt that was let through to a node that is out, and has not ended for so long, makes place for another: somebody asked for a node
+/// and did not use it. If it has begun to answer it is a stream, and does well.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// For so long a node must do well before it counts as having gone once less.
@@ -96,11 +96,15 @@ impl Admission {
 
     /// Whether `candidate`, which was chosen, may be used. One that was out gets one attempt when its time is
     /// over: whoever is told yes has it.
-    pub(crate) fn admits(&self, candidate: &Candidate) -> Admitted {
+    pub(crate) fn admits(&self, candidate: &Arc<Candidate>) -> Admitted {
         let record = candidate.record();
         let out = record.out();
         if out != 0 {
             let now = self.now();
+            if out & PROBING != 0 && out <= now && record.is_answering() {
+                self.readmit(candidate);
+                return Admitted::Yes;
+            }
             let lost = (now + clock::length(PATIENCE)) | PROBING;
             let mine = out <= now
                 && record
@@ -177,6 +181,8 @@ impl Admission {
             _ if out & PROBING == 0 => {}
             (_, Evidence::Well) => self.readmit(candidate),
             (_, Evidence::Ill) => self.prolong(outlier, candidate),
+            // A stream that was let go of, or whose time was up.
+            (_, Evidence::Nothing) if record.is_answering() => self.readmit(candidate),
             // Its one attempt came to nothing: the next one may be it.
             (_, Evidence::Nothing) => {
                 let _ = record
@@ -223,6 +229,7 @@ impl Admission {
         let record = candidate.record();
         let level = record.level.load(Relaxed).saturating_add(1);
         record.level.store(level, Relaxed);
+        record.answering.store(false, Relaxed);
         record.out.store(
             now + (clock::length(outlier.time_out(level)) & !PROBING),
             Relaxed,

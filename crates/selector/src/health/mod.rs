@@ -23,6 +23,8 @@
 //!     '------- it does well ------------------- one attempt ---- it fails: out, for longer
 //! ```
 //!
+//! A stream does well when it has begun to answer, and then has gone on for ten seconds or was let go of: its end may be hours away.
+//!
 //! The time doubles with each ejection, and halves for every ten seconds that the node then did well.
 //! Attempts that were under way when it went neither help it nor harm it, unless they end while the one attempt is under way: then they
 //! are taken for it.

@@ -14,6 +14,8 @@ pub(crate) struct Record {
     /// Failures in a row.
     pub(super) failures: AtomicU32,
     pub(crate) measured: AtomicBool,
+    /// Whether the head of a response has come of the one attempt.
+    pub(super) answering: AtomicBool,
     pub(crate) latency: AtomicU64,
     window: AtomicU64,
     /// Since when it is new or back, in ticks; 0 once it has its whole share.
@@ -29,6 +31,19 @@ pub(super) const PROBING: u64 = 1;
 impl Record {
     pub(crate) fn out(&self) -> u64 {
         self.out.load(Relaxed)
+    }
+
+    /// The head of a response has come. It is of interest if that is of the one attempt.
+    #[inline]
+    pub(crate) fn answers(&self) {
+        if self.out() & PROBING != 0 {
+            self.answering.store(true, Relaxed);
+        }
+    }
+
+    /// Whether its one attempt has begun to answer.
+    pub(super) fn is_answering(&self) -> bool {
+        self.answering.load(Relaxed)
     }
 
     /// In a row.

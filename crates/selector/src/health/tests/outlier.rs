@@ -151,6 +151,38 @@ fn an_attempt_that_comes_to_nothing_makes_place_for_another() {
 }
 
 #[test]
+fn a_stream_that_goes_on_or_is_let_go_of_brings_its_node_back() {
+    let begun = || {
+        let world = World::of(2, outlier());
+        world.fails("0", 5);
+        world.pass(seconds(1));
+        assert!(world.is_used("0"));
+        world
+    };
+    let share = |world: &World| (0.4..0.6).contains(&world.share("0", 2_000));
+
+    let world = begun();
+    world.node("0").answers();
+    world.pass(seconds(9));
+    assert!(!world.is_used("0"), "it may fail yet");
+    world.pass(seconds(2));
+    assert!(share(&world), "it goes on");
+
+    let world = begun();
+    world.node("0").answers();
+    world.mark(&world.node("0"), Mark::Cancelled);
+    assert!(share(&world), "it was let go of");
+
+    let world = begun();
+    world.node("0").answers();
+    world.fails("0", 1);
+    world.pass(seconds(2));
+    assert!(world.is_used("0"));
+    world.mark(&world.node("0"), Mark::Cancelled);
+    assert!(!share(&world), "another one has not answered");
+}
+
+#[test]
 fn never_more_than_half_and_never_the_last() {
     for (nodes, most) in [(1, 0), (2, 1), (3, 1), (4, 2), (5, 2), (9, 4)] {
         let world = World::of(nodes, outlier());
