@@ -80,10 +80,11 @@ impl Slot {
             return State::Open { streams };
         }
         let dials = self.dials();
-        if dials.under_way().is_some() || dials.not_yet().is_some() {
-            return State::Waiting;
-        }
-        State::Closed
+        let under_way = dials.under_way();
+        let waits = under_way.is_some() || dials.not_yet().is_some();
+        // This may be the last by now that holds the dial, whose end takes the lock.
+        drop(dials);
+        if waits { State::Waiting } else { State::Closed }
     }
 
     /// Waits until there is a connection.
@@ -208,5 +209,60 @@ impl fmt::Debug for Slot {
             .field("node", &self.node.address)
             .field("state", &self.state())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, sync::mpsc, task::Waker, thread};
+
+    use http::HeaderValue;
+    use tokio::{io::DuplexStream, runtime, time::advance};
+
+    use super::*;
+
+    /// A place whose dials never end.
+    fn slot() -> Arc<Slot> {
+        let connect = H2::new().dial(|_: &Node| std::future::pending::<io::Result<DuplexStream>>());
+        let origin = Origin::new(false, "a:1".parse().unwrap(), HeaderValue::from_static("a"));
+        let node = Node::new("a", "a:1");
+        Arc::new(Slot::new(connect, node, origin, Duration::MAX))
+    }
+
+    /// Looks at `slot` while its only dial is dropped.
+    fn looked_at_while_dropped(slot: &Arc<Slot>, runtime: &runtime::Runtime) {
+        let _entered = runtime.enter();
+        let mut dialling = slot.dial().unwrap();
+        let mut context = std::task::Context::from_waker(Waker::noop());
+        assert!(dialling.poll_unpin(&mut context).is_pending());
+        runtime.block_on(advance(backoff::PATIENCE * 2));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let _entered = runtime.enter();
+                while slot.dials().last.is_none() {
+                    let _ = slot.state();
+                }
+            });
+            thread::yield_now();
+            drop(dialling);
+        });
+    }
+
+    #[test]
+    fn a_place_may_be_looked_at_while_the_last_who_waits_for_its_dial_goes_away() {
+        let (done, is_done) = mpsc::channel();
+        thread::spawn(move || {
+            let runtime = runtime::Builder::new_current_thread();
+            let runtime = { runtime }.enable_time().start_paused(true).build();
+            let runtime = runtime.unwrap();
+            for _ in 0..500 {
+                looked_at_while_dropped(&slot(), &runtime);
+            }
+            done.send(())
+        });
+        let patience = Duration::from_secs(20);
+        is_done
+            .recv_timeout(patience)
+            .expect("nobody waits for itself");
     }
 }
