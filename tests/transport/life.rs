@@ -1,5 +1,7 @@
 //! How connections end.
 
+use std::time::Duration;
+
 use tokio::{runtime::Handle, task::yield_now, time::Instant};
 use tower_micro::{CallOptions, Client};
 use tower_micro_testkit::h2_peer::{
@@ -119,4 +121,12 @@ async fn nothing_is_left_of_a_client_that_is_dropped() {
         }
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_may_take_for_ever_to_answer_a_ping_is_kept() {
+    let first = [Settings, AwaitRequest, Silence, Wait(100 * SECOND)];
+    let greets = [Step::answer(), Step::greeting(), Step::status("0")];
+    let peer = Peer::script(first.into_iter().chain(greets)).keepalive(SECOND, Duration::MAX);
+    call_with_patience(&client(peer, patient())).await.unwrap();
 }

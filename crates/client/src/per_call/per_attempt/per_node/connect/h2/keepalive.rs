@@ -8,7 +8,7 @@ use std::{
 };
 
 use h2::{Ping, PingPong};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
 
 /// How often a peer is asked whether it is there, and how long it may take to say so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,7 @@ impl Pinger {
     }
 
     fn again_in(&mut self, time: Duration) {
-        self.timer.as_mut().reset(Instant::now() + time);
+        // A point in time so far away may be none; `sleep` knows what to do then.
+        self.timer.set(sleep(time));
     }
 }
