@@ -171,3 +171,26 @@ async fn a_node_whose_dials_are_given_up_is_not_dialled_for_each_call() {
     let dials = peer.seen().dials;
     assert!(dials < 15, "{dials} dials for 40 calls");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_dial_that_panics_fails_for_all_who_wait_for_it() {
+    let connect = H2::new().dial(|_: &Node| async {
+        tokio::time::sleep(SECOND).await;
+        let nothing: Option<DuplexStream> = None;
+        Ok(nothing.expect("no sockets today"))
+    });
+    let client = client(connect, once());
+    let mut calls = JoinSet::new();
+    for _ in 0..3 {
+        let mut greeter = greeter(&client);
+        calls.spawn(async move { greeter.say_hello(hello()).await.unwrap_err() });
+    }
+    for status in calls.join_all().await {
+        assert_eq!(status.code(), tonic::Code::Unavailable, "{status:?}");
+        let told = status.message();
+        assert!(
+            told.contains("the dial panicked: no sockets today"),
+            "{told}"
+        );
+    }
+}

@@ -16,7 +16,7 @@ use tower_micro_call::{Body, BoxFuture, Error, Kind, Notes, Replay, ResponseBody
 use tower_micro_registry::ServiceName;
 use tower_service::Service;
 
-use crate::wrap::erase::WrappedService;
+use crate::{panic::words_of, wrap::erase::WrappedService};
 
 type Answer = Result<Response<ResponseBody>, Error>;
 
@@ -148,12 +148,6 @@ where
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Error {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    let text = text.unwrap_or("no message");
-    Error::new(
-        Kind::Panic,
-        Code::Internal,
-        format!("a wrapper panicked: {text}"),
-    )
+    let text = format!("a wrapper panicked: {}", words_of(panic));
+    Error::new(Kind::Panic, Code::Internal, text)
 }

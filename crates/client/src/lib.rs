@@ -7,6 +7,7 @@ mod channel;
 mod client;
 mod descriptors;
 mod onion;
+mod panic;
 pub mod per_call;
 mod preset;
 mod settings;

@@ -19,7 +19,8 @@ pub type Dialled = Box<dyn Io>;
 
 /// Opens what carries the bytes of a connection: [`Tcp`], `Unix`, or a function of the [`Node`] that returns whatever reads and writes.
 ///
-/// It need not keep time: the connect timeout is kept around it, and the future is dropped when it has passed.
+/// It need not keep time: the connect timeout is kept around it, and the future is dropped when it has passed. A dial that panics has
+/// failed, like one that returns an error.
 ///
 /// # Example
 /// A node in the same process:

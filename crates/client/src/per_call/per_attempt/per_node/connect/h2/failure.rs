@@ -23,6 +23,8 @@ pub(super) enum Failure {
     Closed,
     #[error("the connection broke before the peer's SETTINGS: {}", chain(.0))]
     Broken(#[source] h2::Error),
+    #[error("the dial panicked: {0}")]
+    Panicked(String),
     #[error("no connection within {0:?}: {1}")]
     TooLate(Duration, Stage),
     #[error("no connection within {0:?}, and nobody waited any longer")]

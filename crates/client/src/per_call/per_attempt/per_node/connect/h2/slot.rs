@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU32},
     time::Duration,
 };
@@ -24,6 +25,7 @@ use super::{
     origin::Origin,
     room::Room,
 };
+use crate::panic::words_of;
 
 /// A dial that several calls wait for. It ends when none of them does any more.
 pub(super) type Dialling = Shared<BoxFuture<Dialled>>;
@@ -130,7 +132,9 @@ impl Slot {
             &self.doublings,
             &self.room,
         );
-        let end = opening.await;
+        // Whoever waits beside would wait for ever if it unwound from here.
+        let end = AssertUnwindSafe(opening).catch_unwind().await;
+        let end = end.unwrap_or_else(|panic| Err(Failure::Panicked(words_of(&*panic))));
         begun.at = None;
         match end {
             Ok(link) => {
