@@ -39,7 +39,7 @@ pub(super) enum Stage {
     #[cfg(feature = "tls")]
     #[error("the peer does not answer to TLS")]
     Tls,
-    #[error("the peer has accepted and sent no SETTINGS")]
+    #[error("the peer has accepted and sent no SETTINGS that allow a stream")]
     Settings,
 }
 
