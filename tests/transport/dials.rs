@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, advance},
 };
 use tokio_test::assert_pending;
-use tower_micro::{CallOptions, Client, Connect, Node, Static, connect::H2};
+use tower_micro::{CallOptions, Client, Connect, Node, RequestExt, Static, connect::H2};
 use tower_micro_testkit::h2_peer::{
     Peer,
     Step::{AwaitRequest, Close, Drop as NeverEnds, Refuse, Serve, Settings, Wait},
@@ -192,5 +192,18 @@ async fn a_dial_that_panics_fails_for_all_who_wait_for_it() {
             told.contains("the dial panicked: no sockets today"),
             "{told}"
         );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_dial_has_the_connect_timeout_of_the_call_that_began_it() {
+    let client = client(Peer::script([]), once().timeout(100 * SECOND));
+    for timeout in [SECOND, 9 * SECOND, 2 * SECOND] {
+        let options = CallOptions::new().connect_timeout(timeout);
+        let begun = Instant::now();
+        let request = hello().with_options(options);
+        greeter(&client).say_hello(request).await.unwrap_err();
+        assert_eq!(begun.elapsed().as_secs(), timeout.as_secs());
+        tokio::time::sleep(9 * SECOND).await;
     }
 }

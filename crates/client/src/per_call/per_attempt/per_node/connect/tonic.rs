@@ -36,7 +36,7 @@ type Template = dyn Fn(Endpoint) -> Result<Endpoint, tonic::transport::Error> + 
 /// Connects with tonic.
 ///
 /// A request stream that goes on when its call has ended is reset. Requests are written together where they come together, unless
-/// an [`endpoint`](Tonic::endpoint) is given.
+/// an [`endpoint`](Tonic::endpoint) is given. The connect timeout of a channel is that of the call for which it was made.
 ///
 /// The address comes from the registry; what proves a node's identity does not: scheme, `:authority` and TLS come from here.
 ///

@@ -9,7 +9,7 @@ use std::{
 };
 
 use http::{Request, Response};
-use tower_micro_call::{Body, Disposition, Error, ResponseBody};
+use tower_micro_call::{Body, Disposition, Error, Notes, ResponseBody};
 
 use super::{
     exchange::Exchange,
@@ -73,7 +73,9 @@ impl ResponseFuture {
 impl Way {
     fn connect(mut self, request: Request<Body>) -> Phase {
         self.dials += 1;
-        match self.slot.dial() {
+        let options = Notes::of(&request).and_then(Notes::options);
+        let timeout = options.and_then(|options| options.get_connect_timeout());
+        match self.slot.dial(timeout) {
             Ok(dialling) => Phase::Connecting(Box::new(Connecting {
                 way: self,
                 dialling,

@@ -35,6 +35,7 @@ pub(super) struct Slot {
     connect: H2,
     node: Node,
     origin: Origin,
+    /// For a dial whose call says nothing of it.
     timeout: Duration,
     link: ArcSwapOption<Link>,
     /// What that allows.
@@ -94,14 +95,14 @@ impl Slot {
         if self.link().is_some() {
             return Ok(());
         }
-        let opened = self.dial()?.await;
+        let opened = self.dial(None)?.await;
         opened
             .map(drop)
             .map_err(|failure| failure::failed(&failure))
     }
 
-    /// The dial under way, or the next one.
-    pub(super) fn dial(self: &Arc<Self>) -> Result<Dialling, Error> {
+    /// The dial under way, or the next one, which has `timeout`.
+    pub(super) fn dial(self: &Arc<Self>, timeout: Option<Duration>) -> Result<Dialling, Error> {
         let mut dials = self.dials();
         if let Some(dialling) = dials.under_way() {
             return Ok(dialling);
@@ -114,13 +115,14 @@ impl Slot {
         if let Some(failure) = dials.not_yet() {
             return Err(failure::not_yet(failure));
         }
-        let dialling: BoxFuture<Dialled> = Box::pin(Arc::clone(self).dialled());
+        let timeout = timeout.unwrap_or(self.timeout);
+        let dialling: BoxFuture<Dialled> = Box::pin(Arc::clone(self).dialled(timeout));
         let dialling = dialling.shared();
         dials.current = dialling.downgrade();
         Ok(dialling)
     }
 
-    async fn dialled(self: Arc<Self>) -> Dialled {
+    async fn dialled(self: Arc<Self>, timeout: Duration) -> Dialled {
         let mut begun = Begun {
             slot: &self,
             at: Some(Instant::now()),
@@ -128,7 +130,7 @@ impl Slot {
         let opening = open(
             &self.connect,
             &self.node,
-            self.timeout,
+            timeout,
             &self.doublings,
             &self.room,
         );
@@ -236,7 +238,7 @@ mod tests {
     /// Looks at `slot` while its only dial is dropped.
     fn looked_at_while_dropped(slot: &Arc<Slot>, runtime: &runtime::Runtime) {
         let _entered = runtime.enter();
-        let mut dialling = slot.dial().unwrap();
+        let mut dialling = slot.dial(None).unwrap();
         let mut context = std::task::Context::from_waker(Waker::noop());
         assert!(dialling.poll_unpin(&mut context).is_pending());
         runtime.block_on(advance(backoff::PATIENCE * 2));
