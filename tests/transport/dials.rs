@@ -172,13 +172,14 @@ async fn a_node_whose_dials_are_given_up_is_not_dialled_for_each_call() {
     assert!(dials < 15, "{dials} dials for 40 calls");
 }
 
+async fn panics() -> io::Result<DuplexStream> {
+    tokio::time::sleep(SECOND).await;
+    panic!("no sockets today")
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_dial_that_panics_fails_for_all_who_wait_for_it() {
-    let connect = H2::new().dial(|_: &Node| async {
-        tokio::time::sleep(SECOND).await;
-        let nothing: Option<DuplexStream> = None;
-        Ok(nothing.expect("no sockets today"))
-    });
+    let connect = H2::new().dial(|_: &Node| panics());
     let client = client(connect, once());
     let mut calls = JoinSet::new();
     for _ in 0..3 {
