@@ -4,4 +4,5 @@ mod calls;
 mod carriers;
 mod dials;
 mod life;
+mod queue;
 mod restart;

@@ -57,8 +57,6 @@ const UNCONNECTED: Sent = ([3, 0], [3, 0]);
 /// With growing pauses, until the deadline.
 const UNTIL_THE_END: Sent = ([11, 0], [11, 0]);
 const WAITING: Sent = ([1, 0], [3, 0]);
-/// The first attempt waits; for the others another connection has been opened.
-const WAITING_BESIDE: Sent = ([1, 0], [3, 2]);
 const SENT_AND_WAITING: Sent = ([1, 1], [3, 3]);
 /// The first attempt is not seen, the second one is.
 const ELSEWHERE: Sent = ([2, 1], [2, 1]);
@@ -189,7 +187,8 @@ pub(super) fn without_a_connection_of_ours() -> Vec<Row> {
         peer("says nothing at all", Unary, UNREACHABLE, WAITING, || Peer::script([])),
         peer("no stream may be opened", Unary, UNREACHABLE, WAITING, || Peer::script([MaxStreams(0)])),
         never_ends(ours),
-        only_stream(ours, WAITING_BESIDE),
+        // Another connection is opened, and tells no more.
+        only_stream(ours, SENT_AND_WAITING),
     ]
 }
 

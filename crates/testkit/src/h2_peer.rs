@@ -237,6 +237,21 @@ impl Connect for Peer {
         }
     }
 
+    fn beside(
+        &self,
+        other: &PeerConnection,
+        node: &Candidate,
+        timeout: Option<Duration>,
+    ) -> Result<PeerConnection, Error> {
+        match (&self.over, other) {
+            (Over::H2(h2), PeerConnection::H2(other)) => {
+                let connection = self.dialled_by(h2).beside(other, node, timeout)?;
+                Ok(PeerConnection::H2(connection))
+            }
+            _ => self.connect(node, timeout),
+        }
+    }
+
     fn state(&self, connection: &PeerConnection) -> State {
         match (&self.over, connection) {
             (Over::H2(h2), PeerConnection::H2(connection)) => h2.state(connection),

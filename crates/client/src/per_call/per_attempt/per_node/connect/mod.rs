@@ -47,6 +47,20 @@ pub trait Connect: fmt::Debug + Send + Sync + 'static {
         timeout: Option<Duration>,
     ) -> Result<Self::Connection, Error>;
 
+    /// One more connection to `node`, where `other` is one already: a call that waits for a stream of the one may be sent on the other.
+    ///
+    /// # Errors
+    /// If the node's address is not one.
+    fn beside(
+        &self,
+        other: &Self::Connection,
+        node: &Candidate,
+        timeout: Option<Duration>,
+    ) -> Result<Self::Connection, Error> {
+        let _ = other;
+        self.connect(node, timeout)
+    }
+
     /// How far `connection` is. One that looks after itself is always open.
     fn state(&self, connection: &Self::Connection) -> State {
         let _ = connection;
@@ -67,7 +81,7 @@ pub trait Connect: fmt::Debug + Send + Sync + 'static {
 pub enum State {
     /// It takes calls, so many at a time.
     Open {
-        /// What the node allows.
+        /// What the node allows; none where calls wait for one already.
         streams: usize,
     },
     /// It is being opened, or waits until it may be.

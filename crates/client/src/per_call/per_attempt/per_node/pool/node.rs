@@ -1,6 +1,6 @@
 //! The connections of one node.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tower_micro_call::Error;
@@ -75,18 +75,27 @@ impl<K: Connect> Node<K> {
                 } else if waiting || count >= wanted.options.size {
                     least
                 } else {
-                    let another = self.connect(wanted, now)?;
+                    let another = self.connect(wanted.connect, wanted.node, wanted.timeout, now)?;
                     let opens = open_by_itself(wanted.connect, &another);
                     if opens { least } else { another }
                 }
             }
-            Choice::None => self.connect(wanted, now)?,
+            Choice::None => self.connect(wanted.connect, wanted.node, wanted.timeout, now)?,
         };
         Ok(Lent::of(connection))
     }
 
-    fn connect(&mut self, wanted: &Wanted<'_, K>, now: Instant) -> Result<Shared<K>, Error> {
-        let inner = wanted.connect.connect(wanted.node, wanted.timeout)?;
+    fn connect(
+        &mut self,
+        connect: &K,
+        to: &Candidate,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<Shared<K>, Error> {
+        let inner = match self.connections.first() {
+            Some(other) => connect.beside(&other.inner, to, timeout)?,
+            None => connect.connect(to, timeout)?,
+        };
         let connection = Connection::new(inner, now);
         self.connections.push(Arc::clone(&connection));
         Ok(connection)

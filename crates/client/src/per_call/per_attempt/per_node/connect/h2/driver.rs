@@ -4,7 +4,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicU32, Ordering::Relaxed},
     },
     task::{Context, Poll},
@@ -13,28 +13,45 @@ use std::{
 use bytes::Bytes;
 use h2::{Reason, client::Connection};
 
-use super::{dial::Dialled, keepalive::Pinger, link::LinkState};
+use super::{
+    dial::Dialled,
+    keepalive::Pinger,
+    link::{Link, LinkState},
+};
 
 /// Ends when the last handle to the connection and its last stream are gone, when it breaks, or when the peer is found to have gone.
 pub(super) struct Driver {
     wire: Connection<Dialled, Bytes>,
     pinger: Option<Pinger>,
+    /// The handle, which ends the connection when it is dropped by those who need it.
+    link: Weak<Link>,
     state: Arc<LinkState>,
     doublings: Arc<AtomicU32>,
 }
 
 impl Driver {
-    pub(super) const fn new(
+    pub(super) fn new(
         wire: Connection<Dialled, Bytes>,
         pinger: Option<Pinger>,
-        state: Arc<LinkState>,
+        link: &Arc<Link>,
         doublings: Arc<AtomicU32>,
     ) -> Self {
         Self {
             wire,
             pinger,
-            state,
+            link: Arc::downgrade(link),
+            state: link.state(),
             doublings,
+        }
+    }
+
+    /// What the peer has said may be for calls that wait: GOAWAY, SETTINGS.
+    fn look_for_those_who_wait(&self) {
+        if !self.state.is_awaited() {
+            return;
+        }
+        if let Some(link) = self.link.upgrade() {
+            link.look();
         }
     }
 
@@ -67,7 +84,10 @@ impl Future for Driver {
                 this.ended(end);
                 Poll::Ready(())
             }
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => {
+                this.look_for_those_who_wait();
+                Poll::Pending
+            }
         }
     }
 }

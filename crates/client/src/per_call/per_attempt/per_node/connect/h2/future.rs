@@ -14,7 +14,8 @@ use tower_micro_call::{Body, Disposition, Error, Notes, ResponseBody};
 use super::{
     exchange::Exchange,
     failure::failed,
-    link::{Link, Start, Waiting},
+    link::{Link, Start},
+    queue::{Place, Turn},
     slot::{Dialling, Slot},
 };
 
@@ -43,7 +44,7 @@ struct Connecting {
 struct Queueing {
     way: Way,
     link: Arc<Link>,
-    waiting: Waiting,
+    place: Place,
     request: Option<Request<Body>>,
 }
 
@@ -95,9 +96,9 @@ impl Way {
             Start::Sent(exchange) => Phase::Exchanging(exchange),
             Start::Refused(error) => Phase::Refused(Some(error)),
             Start::Full(request) => Phase::Queueing(Box::new(Queueing {
+                place: self.slot.queue().join(),
                 way: self,
                 link: Arc::clone(link),
-                waiting: link.wait(),
                 request: Some(request),
             })),
             Start::Closed(request, _) if self.dials < MAX_DIALS => self.connect(request),
@@ -122,16 +123,21 @@ impl Connecting {
 
 impl Queueing {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Phase> {
-        loop {
-            // Whoever frees a stream from here on wakes this.
-            let woken = self.waiting.poll(cx);
-            let request = self.request.take().expect("kept until it is sent");
-            match self.link.start(self.way.slot.origin(), request) {
-                Start::Full(request) => self.request = Some(request),
-                other => return Poll::Ready(self.way.clone().go_on(&self.link, other)),
+        let turn = match self.place.poll(cx) {
+            Poll::Ready(turn) => turn,
+            Poll::Pending if self.link.is_open() => return Poll::Pending,
+            // It closed before the place was taken.
+            Poll::Pending => None,
+        };
+        let request = self.request.take().expect("kept until it is sent");
+        let (way, origin) = (self.way.clone(), self.way.slot.origin());
+        Poll::Ready(match turn {
+            Some(Turn { link, ticket }) => {
+                let start = link.start_next(origin, request, ticket);
+                way.go_on(&link, start)
             }
-            ready!(woken);
-        }
+            None => way.go_on(&self.link, self.link.start_now(origin, request)),
+        })
     }
 }
 

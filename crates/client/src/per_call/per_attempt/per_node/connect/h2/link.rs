@@ -1,22 +1,19 @@
 //! One open connection.
 
 use std::{
-    future::Future,
-    pin::Pin,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{
             AtomicBool, AtomicUsize,
             Ordering::{Relaxed, SeqCst},
         },
     },
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
 use h2::client::SendRequest;
 use http::Request;
-use tokio::sync::{Notify, futures::OwnedNotified};
 use tonic::Code;
 use tower_micro_call::{Body, BoxError, Disposition, Error, Kind};
 
@@ -24,13 +21,13 @@ use super::{
     exchange::Exchange,
     failure::GivenUp,
     origin::Origin,
+    queue::Queue,
     room::{Opened, Room},
 };
 
 /// A connection whose SETTINGS have come.
 pub(super) struct Link {
     requests: Mutex<SendRequest<Bytes>>,
-    max_streams: usize,
     state: Arc<LinkState>,
 }
 
@@ -41,9 +38,10 @@ pub(super) struct LinkState {
     room: Opened,
     given_up: OnceLock<String>,
     streams: AtomicUsize,
-    /// Calls that wait for a stream.
-    waiting: AtomicUsize,
-    freed: Arc<Notify>,
+    /// As far as is known: it is asked again when it matters.
+    max_streams: AtomicUsize,
+    /// Calls that wait for a stream, of this connection or of another one to the node.
+    queue: Arc<Queue>,
 }
 
 /// What becomes of a request that is given to a connection.
@@ -58,17 +56,21 @@ pub(super) enum Start {
 }
 
 impl Link {
-    pub(super) fn new(requests: SendRequest<Bytes>, max_streams: usize, room: &Arc<Room>) -> Self {
+    pub(super) fn new(
+        requests: SendRequest<Bytes>,
+        max_streams: usize,
+        room: &Arc<Room>,
+        queue: &Arc<Queue>,
+    ) -> Self {
         Self {
             requests: Mutex::new(requests),
-            max_streams,
             state: Arc::new(LinkState {
                 closed: AtomicBool::new(false),
                 room: room.open(max_streams),
                 given_up: OnceLock::new(),
                 streams: AtomicUsize::new(0),
-                waiting: AtomicUsize::new(0),
-                freed: Arc::default(),
+                max_streams: AtomicUsize::new(max_streams),
+                queue: Arc::clone(queue),
             }),
         }
     }
@@ -79,12 +81,46 @@ impl Link {
 
     /// Whether more streams can be opened.
     pub(super) fn is_open(&self) -> bool {
-        !self.state.closed.load(Relaxed)
+        !self.state.closed.load(SeqCst)
     }
 
-    /// Sends `request`, or hands it back.
+    /// Sends `request` if nobody waits to send one, or hands it back.
     pub(super) fn start(&self, origin: &Origin, request: Request<Body>) -> Start {
-        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.state.queue.is_empty() {
+            self.start_now(origin, request)
+        } else {
+            Start::Full(request)
+        }
+    }
+
+    /// The same, whoever waits.
+    pub(super) fn start_now(&self, origin: &Origin, request: Request<Body>) -> Start {
+        self.start_with(origin, request, |requests| {
+            self.ticket().or_else(|| {
+                // The peer may allow more than it did.
+                self.state.allow(requests.current_max_send_streams());
+                self.ticket()
+            })
+        })
+    }
+
+    /// The same with leave for it.
+    pub(super) fn start_next(
+        &self,
+        origin: &Origin,
+        request: Request<Body>,
+        ticket: Ticket,
+    ) -> Start {
+        self.start_with(origin, request, |_| Some(ticket))
+    }
+
+    fn start_with(
+        &self,
+        origin: &Origin,
+        request: Request<Body>,
+        ticket: impl FnOnce(&SendRequest<Bytes>) -> Option<Ticket>,
+    ) -> Start {
+        let mut requests = self.requests();
         let mut context = Context::from_waker(Waker::noop());
         let mut beside;
         let requests = match requests.poll_ready(&mut context) {
@@ -92,6 +128,7 @@ impl Link {
             // The last stream waits to be opened, and its handle with it; another handle need not.
             Poll::Pending => {
                 beside = requests.clone();
+                self.state.allow(beside.current_max_send_streams());
                 &mut beside
             }
             Poll::Ready(Err(cause)) => {
@@ -99,7 +136,7 @@ impl Link {
                 return Start::Closed(request, cause);
             }
         };
-        let Some(ticket) = self.ticket() else {
+        let Some(ticket) = ticket(requests) else {
             return Start::Full(request);
         };
         let (head, body) = origin.write(request);
@@ -112,20 +149,30 @@ impl Link {
         }
     }
 
-    /// Leave for one more stream.
-    fn ticket(&self) -> Option<Ticket> {
-        let allowed = |streams| (streams < self.max_streams).then_some(streams + 1);
-        let taken = self.state.streams.fetch_update(SeqCst, SeqCst, allowed);
-        taken.is_ok().then(|| Ticket(Arc::clone(&self.state)))
+    fn requests(&self) -> MutexGuard<'_, SendRequest<Bytes>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until a stream has ended, or the connection.
-    pub(super) fn wait(&self) -> Waiting {
-        self.state.waiting.fetch_add(1, SeqCst);
-        Waiting {
-            state: Arc::clone(&self.state),
-            freed: Box::pin(Arc::clone(&self.state.freed).notified_owned()),
+    /// Leave for one more stream.
+    pub(super) fn ticket(&self) -> Option<Ticket> {
+        let state = &self.state;
+        let max_streams = state.max_streams.load(SeqCst);
+        let allowed = |streams| (streams < max_streams).then_some(streams + 1);
+        let taken = state.streams.fetch_update(SeqCst, SeqCst, allowed);
+        taken.is_ok().then(|| Ticket(Arc::clone(state)))
+    }
+
+    /// Looks for those who wait whether the connection still takes streams, and how many.
+    pub(super) fn look(&self) {
+        let mut requests = self.requests();
+        let mut context = Context::from_waker(Waker::noop());
+        if let Poll::Ready(Err(_)) = requests.poll_ready(&mut context) {
+            self.state.close();
+        } else {
+            self.state.allow(requests.current_max_send_streams());
         }
+        drop(requests);
+        self.state.queue.serve();
     }
 }
 
@@ -136,9 +183,7 @@ pub(super) struct Ticket(Arc<LinkState>);
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.0.streams.fetch_sub(1, SeqCst);
-        if self.0.waiting.load(SeqCst) > 0 {
-            self.0.freed.notify_one();
-        }
+        self.0.queue.serve();
     }
 }
 
@@ -147,31 +192,6 @@ impl std::ops::Deref for Ticket {
 
     fn deref(&self) -> &LinkState {
         &self.0
-    }
-}
-
-/// A place in the queue for a stream.
-pub(super) struct Waiting {
-    state: Arc<LinkState>,
-    freed: Pin<Box<OwnedNotified>>,
-}
-
-impl Waiting {
-    /// Ready when it is worth another look. The first time it is polled comes before the first look.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.state.closed.load(SeqCst) {
-            return Poll::Ready(());
-        }
-        ready!(self.freed.as_mut().poll(cx));
-        self.freed
-            .set(Arc::clone(&self.state.freed).notified_owned());
-        Poll::Ready(())
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.state.waiting.fetch_sub(1, SeqCst);
     }
 }
 
@@ -188,9 +208,10 @@ fn unsent(error: h2::Error) -> Error {
 impl LinkState {
     /// No stream is opened any more.
     pub(super) fn close(&self) {
-        self.closed.store(true, SeqCst);
-        self.room.close();
-        self.freed.notify_waiters();
+        if !self.closed.swap(true, SeqCst) {
+            self.room.close();
+            self.queue.dismiss();
+        }
     }
 
     /// The same, for a reason that the peer does not know of.
@@ -198,6 +219,18 @@ impl LinkState {
         // The first reason is the reason.
         let _ = self.given_up.set(why);
         self.close();
+    }
+
+    /// The peer allows so many streams now.
+    fn allow(&self, streams: usize) {
+        if self.max_streams.swap(streams, SeqCst) != streams {
+            self.room.allow(streams);
+        }
+    }
+
+    /// Whether calls wait for a stream.
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.queue.is_empty()
     }
 
     /// Whether no call is on the connection.

@@ -11,6 +11,8 @@
 //!   (gRPC's `connection-backoff.md`, with a cap that lets a node come back soon). **A call that comes meanwhile fails at once**, with the
 //!   cause of the dial that failed, so that its retry can go to another node. So it is for the only node too: waiting for it is for the
 //!   caller to ask for, and a call that waits unasked is a call that piles up.
+//! - A request that finds all streams taken that the node allows **waits its turn**, for the connections to that node together: it goes
+//!   to whichever has room first, be it one that has just been opened.
 //! - A request that the connection cannot take any more (GOAWAY, the last stream id, closed) was not sent, and goes to the next
 //!   connection; the call does not see it.
 //! - A [`Keepalive`] ping finds a peer that has gone without a word. A node that calls pings too many (GOAWAY with ENHANCE_YOUR_CALM) is
@@ -54,6 +56,7 @@ mod link;
 mod open;
 mod origin;
 mod pump;
+mod queue;
 mod room;
 mod slot;
 #[cfg(feature = "tls")]
@@ -85,6 +88,7 @@ use tower_service::Service;
 
 use super::{Connect, State};
 use origin::Origin;
+use queue::Queue;
 use slot::Slot;
 
 const USER_AGENT: &str = concat!("tower-micro/", env!("CARGO_PKG_VERSION"));
@@ -172,6 +176,21 @@ impl H2 {
         self
     }
 
+    fn connect_with(
+        &self,
+        queue: &Arc<Queue>,
+        node: &Candidate,
+        timeout: Option<Duration>,
+    ) -> Result<H2Connection, Error> {
+        self.dial
+            .check(node)
+            .map_err(|invalid| super::unusable(&node.address, &invalid))?;
+        let origin = self.origin_of(&node.address)?;
+        let timeout = timeout.unwrap_or(CONNECT_TIMEOUT);
+        let slot = Slot::new(self.clone(), (**node).clone(), origin, timeout, queue);
+        Ok(H2Connection(slot))
+    }
+
     /// What a request's URI begins with.
     fn origin_of(&self, address: &str) -> Result<Origin, Error> {
         #[cfg(feature = "tls")]
@@ -192,13 +211,16 @@ impl Connect for H2 {
     type Connection = H2Connection;
 
     fn connect(&self, node: &Candidate, timeout: Option<Duration>) -> Result<H2Connection, Error> {
-        self.dial
-            .check(node)
-            .map_err(|invalid| super::unusable(&node.address, &invalid))?;
-        let origin = self.origin_of(&node.address)?;
-        let timeout = timeout.unwrap_or(CONNECT_TIMEOUT);
-        let slot = Slot::new(self.clone(), (**node).clone(), origin, timeout);
-        Ok(H2Connection(Arc::new(slot)))
+        self.connect_with(&Arc::default(), node, timeout)
+    }
+
+    fn beside(
+        &self,
+        other: &H2Connection,
+        node: &Candidate,
+        timeout: Option<Duration>,
+    ) -> Result<H2Connection, Error> {
+        self.connect_with(other.0.queue(), node, timeout)
     }
 
     fn state(&self, connection: &H2Connection) -> State {

@@ -23,6 +23,7 @@ use super::{
     failure::{Failure, Stage},
     keepalive::Pinger,
     link::Link,
+    queue::Queue,
     room::Room,
 };
 
@@ -40,6 +41,7 @@ pub(super) async fn open(
     budget: Duration,
     doublings: &Arc<AtomicU32>,
     room: &Arc<Room>,
+    queue: &Arc<Queue>,
 ) -> Result<Arc<Link>, Failure> {
     let mut stage = Stage::Dialling;
     let opening = handshake(connect, node, &mut stage);
@@ -51,16 +53,12 @@ pub(super) async fn open(
         requests,
         wire.max_concurrent_send_streams(),
         room,
+        queue,
     ));
     let pinger = connect.keepalive.zip(wire.ping_pong());
     let pinger =
         pinger.map(|(settings, pings)| Pinger::new(settings, pings, doublings.load(Relaxed)));
-    tokio::spawn(Driver::new(
-        wire,
-        pinger,
-        link.state(),
-        Arc::clone(doublings),
-    ));
+    tokio::spawn(Driver::new(wire, pinger, &link, Arc::clone(doublings)));
     Ok(link)
 }
 

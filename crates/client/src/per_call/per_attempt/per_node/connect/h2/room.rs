@@ -22,33 +22,47 @@ impl Room {
 
     /// A connection has been opened that allows so many.
     pub(super) fn open(self: &Arc<Self>, streams: usize) -> Opened {
-        let streams = u32::try_from(streams).map_or(STREAMS, u64::from);
-        let next = |word: u64| (word | STREAMS).wrapping_add(1) | streams;
+        let next = |word: u64| (word | STREAMS).wrapping_add(1) | lower(streams);
         let opened = |word| Some(next(word));
         let before = self.0.fetch_update(SeqCst, SeqCst, opened);
         Opened {
             room: Arc::clone(self),
-            word: next(before.unwrap_or_else(|word| word)),
+            number: next(before.unwrap_or_else(|word| word)) & !STREAMS,
         }
     }
+}
+
+/// At least one: a peer that allows none for a while is there.
+fn lower(streams: usize) -> u64 {
+    u32::try_from(streams.max(1)).map_or(STREAMS, u64::from)
 }
 
 /// The room of one connection.
 #[derive(Debug)]
 pub(super) struct Opened {
     room: Arc<Room>,
-    word: u64,
+    /// The upper half of the word.
+    number: u64,
 }
 
 impl Opened {
+    /// It allows so many now.
+    pub(super) fn allow(&self, streams: usize) {
+        self.set(lower(streams));
+    }
+
     /// It takes no more.
     pub(super) fn close(&self) {
-        let closed = self.word & !STREAMS;
+        self.set(0);
+    }
+
+    fn set(&self, streams: u64) {
+        let set = |word: u64| {
+            let is_open = word & STREAMS > 0 && word & !STREAMS == self.number;
+            is_open.then_some(self.number | streams)
+        };
         // Another connection is there by now, or it was closed before.
-        let _ = self
-            .room
-            .0
-            .compare_exchange(self.word, closed, SeqCst, SeqCst);
+        let _ = self.room.0.fetch_update(SeqCst, SeqCst, set);
     }
 }
 
@@ -84,5 +98,21 @@ mod tests {
         assert_eq!(room.streams(), Some(u32::MAX as usize));
         room.open(1);
         assert_eq!(room.streams(), Some(1));
+    }
+
+    #[test]
+    fn a_peer_may_change_its_mind_until_its_connection_closes() {
+        let room = Arc::new(Room::default());
+        let first = room.open(100);
+        for (streams, seen) in [(1, 1), (0, 1), (200, 200)] {
+            first.allow(streams);
+            assert_eq!(room.streams(), Some(seen));
+        }
+        first.close();
+        first.allow(9);
+        assert_eq!(room.streams(), None);
+        room.open(2);
+        first.allow(9);
+        assert_eq!(room.streams(), Some(2));
     }
 }

@@ -23,6 +23,7 @@ use super::{
     link::Link,
     open::open,
     origin::Origin,
+    queue::Queue,
     room::Room,
 };
 use crate::panic::words_of;
@@ -40,6 +41,7 @@ pub(super) struct Slot {
     link: ArcSwapOption<Link>,
     /// What that allows.
     room: Arc<Room>,
+    queue: Arc<Queue>,
     dials: Mutex<Dials>,
     /// How often the peer has said that it is pinged too often.
     doublings: Arc<AtomicU32>,
@@ -54,17 +56,27 @@ struct Dials {
 }
 
 impl Slot {
-    pub(super) fn new(connect: H2, node: Node, origin: Origin, timeout: Duration) -> Self {
-        Self {
+    /// One whose calls wait in `queue`, with those of other connections to the node.
+    pub(super) fn new(
+        connect: H2,
+        node: Node,
+        origin: Origin,
+        timeout: Duration,
+        queue: &Arc<Queue>,
+    ) -> Arc<Self> {
+        let slot = Arc::new(Self {
             connect,
             node,
             origin,
             timeout,
             link: ArcSwapOption::empty(),
             room: Arc::default(),
+            queue: Arc::clone(queue),
             dials: Mutex::default(),
             doublings: Arc::default(),
-        }
+        });
+        queue.add(&slot);
+        slot
     }
 
     pub(super) const fn origin(&self) -> &Origin {
@@ -78,8 +90,14 @@ impl Slot {
         is_open.then_some(OpenLink(link))
     }
 
+    pub(super) const fn queue(&self) -> &Arc<Queue> {
+        &self.queue
+    }
+
     pub(super) fn state(&self) -> State {
         if let Some(streams) = self.room.streams() {
+            // Where calls wait there is room for none.
+            let streams = if self.queue.is_empty() { streams } else { 0 };
             return State::Open { streams };
         }
         let dials = self.dials();
@@ -133,6 +151,7 @@ impl Slot {
             timeout,
             &self.doublings,
             &self.room,
+            &self.queue,
         );
         // Whoever waits beside would wait for ever if it unwound from here.
         let end = AssertUnwindSafe(opening).catch_unwind().await;
@@ -142,6 +161,7 @@ impl Slot {
             Ok(link) => {
                 self.link.store(Some(Arc::clone(&link)));
                 *self.dials() = Dials::default();
+                self.queue.serve();
                 Ok(link)
             }
             Err(failure) => Err(self.failed(failure)),
@@ -232,7 +252,7 @@ mod tests {
         let connect = H2::new().dial(|_: &Node| std::future::pending::<io::Result<DuplexStream>>());
         let origin = Origin::new(false, "a:1".parse().unwrap(), HeaderValue::from_static("a"));
         let node = Node::new("a", "a:1");
-        Arc::new(Slot::new(connect, node, origin, Duration::MAX))
+        Slot::new(connect, node, origin, Duration::MAX, &Arc::default())
     }
 
     /// Looks at `slot` while its only dial is dropped.

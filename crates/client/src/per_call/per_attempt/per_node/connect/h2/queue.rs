@@ -1,0 +1,144 @@
+//! Calls that wait for a stream at a node, on whichever of its connections there is one first.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    future::Future,
+    mem,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    task::{Context, Poll},
+};
+
+use tokio::sync::oneshot;
+
+use super::{
+    link::{Link, Ticket},
+    slot::Slot,
+};
+
+/// First come, first served. The connections of one node share it.
+#[derive(Default)]
+pub(super) struct Queue {
+    /// How many wait; who comes later looks here.
+    length: AtomicUsize,
+    places: Mutex<Places>,
+    slots: Mutex<Vec<Weak<Slot>>>,
+}
+
+#[derive(Default)]
+struct Places {
+    next: u64,
+    by_number: BTreeMap<u64, oneshot::Sender<Turn>>,
+}
+
+/// A stream for one who has waited: if it is not taken, the next one gets it.
+pub(super) struct Turn {
+    pub(super) link: Arc<Link>,
+    pub(super) ticket: Ticket,
+}
+
+impl Queue {
+    /// Streams of `slot` are for those who wait, too.
+    pub(super) fn add(&self, slot: &Arc<Slot>) {
+        let mut slots = self.slots();
+        slots.retain(|slot| slot.strong_count() > 0);
+        slots.push(Arc::downgrade(slot));
+    }
+
+    fn slots(&self) -> MutexGuard<'_, Vec<Weak<Slot>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.length.load(SeqCst) == 0
+    }
+
+    /// Changes who waits.
+    fn change<T>(&self, change: impl FnOnce(&mut Places) -> T) -> T {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = change(&mut places);
+        self.length.store(places.by_number.len(), SeqCst);
+        changed
+    }
+
+    /// Takes the last place.
+    pub(super) fn join(self: &Arc<Self>) -> Place {
+        let (sender, turn) = oneshot::channel();
+        let number = self.change(|places| {
+            places.next += 1;
+            places.by_number.insert(places.next, sender);
+            places.next
+        });
+        // A stream may have ended when nobody waited yet.
+        self.serve();
+        let queue = Arc::clone(self);
+        Place {
+            number,
+            turn,
+            queue,
+        }
+    }
+
+    /// Gives streams that are free to those who wait. Whoever frees one does this after it.
+    pub(super) fn serve(&self) {
+        if self.is_empty() {
+            return;
+        }
+        let slots: Vec<_> = self.slots().iter().filter_map(Weak::upgrade).collect();
+        for slot in slots {
+            self.serve_with(&slot);
+        }
+    }
+
+    fn serve_with(&self, slot: &Slot) {
+        let Some(link) = slot.link() else { return };
+        while !self.is_empty()
+            && let Some(ticket) = link.ticket()
+        {
+            let first = self.change(|places| places.by_number.pop_first());
+            let Some((_, first)) = first else { return };
+            let link = link.get();
+            // Who has just gone away leaves it to the next one.
+            let _ = first.send(Turn { link, ticket });
+        }
+    }
+
+    /// Has all of them look for themselves: a connection they may wait for has closed.
+    pub(super) fn dismiss(&self) {
+        let all = self.change(|places| mem::take(&mut places.by_number));
+        drop(all);
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("length", &self.length)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A place in the queue.
+pub(super) struct Place {
+    number: u64,
+    turn: oneshot::Receiver<Turn>,
+    queue: Arc<Queue>,
+}
+
+impl Place {
+    /// Ready with a stream, or without one if a connection has closed.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Turn>> {
+        Pin::new(&mut self.turn).poll(cx).map(Result::ok)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let left = |places: &mut Places| places.by_number.remove(&self.number);
+        drop(self.queue.change(left));
+    }
+}

@@ -1,0 +1,156 @@
+//! Calls that wait for a stream.
+
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use tokio::task::{JoinHandle, yield_now};
+use tokio_test::assert_pending;
+use tonic::Status;
+use tower_micro::{Client, PoolOptions};
+use tower_micro_testkit::h2_peer::{
+    Peer,
+    Step::{self, AwaitRequest, Frame, Goaway, MaxStreams, Serve, Settings, Wait},
+    reason::NO_ERROR,
+};
+
+use super::dials::{SECOND, client, once};
+use crate::support::{call, greeter, hello, soon};
+
+/// A client with one connection at most.
+fn narrow(peer: &Peer) -> Client {
+    let client = client(peer.clone(), once().timeout(100 * SECOND));
+    let narrow = client.configure(|settings| {
+        let size = 1;
+        settings.set_pool(PoolOptions {
+            size,
+            ..*settings.pool()
+        });
+    });
+    narrow.unwrap();
+    client
+}
+
+fn begin(client: &Client) -> JoinHandle<Result<(), Status>> {
+    let mut greeter = greeter(client);
+    tokio::spawn(async move { greeter.say_hello(hello()).await.map(drop) })
+}
+
+fn max_streams(count: u32) -> Step {
+    let payload = [&[0, 3][..], &count.to_be_bytes()].concat();
+    Frame {
+        kind: 4,
+        flags: 0,
+        stream: 0,
+        payload,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_does_not_wait_for_a_stream_while_another_connection_has_room() {
+    let peer = Peer::script([MaxStreams(1), AwaitRequest]).then([Settings, Serve]);
+    let client = client(peer.clone(), once());
+    let busy = begin(&client);
+    soon(peer.has_seen(|seen| seen.requests == 1)).await;
+    let served = begin(&client);
+    soon(served).await.unwrap().unwrap();
+    assert!(!busy.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_do_not_wait_for_a_stream_while_another_connection_is_being_opened() {
+    let peer = Peer::script([MaxStreams(1), AwaitRequest]).then([Wait(SECOND), Settings, Serve]);
+    let client = client(peer.clone(), once());
+    let busy = begin(&client);
+    soon(peer.has_seen(|seen| seen.requests == 1)).await;
+    for served in [begin(&client), begin(&client), begin(&client)] {
+        soon(served).await.unwrap().unwrap();
+    }
+    assert!(!busy.is_finished());
+    assert_eq!(peer.seen().dials, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_waits_for_a_stream_goes_elsewhere_when_its_connection_takes_no_more() {
+    let goes = Goaway {
+        last: 1,
+        reason: NO_ERROR,
+    };
+    let first = [MaxStreams(1), AwaitRequest, Wait(SECOND), goes];
+    let peer = Peer::script(first).then([Settings, Serve]);
+    let client = narrow(&peer);
+    let busy = begin(&client);
+    soon(peer.has_seen(|seen| seen.requests == 1)).await;
+    soon(begin(&client)).await.unwrap().unwrap();
+    assert!(!busy.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_stream_gets_one_before_who_comes_later() {
+    let peer = Peer::script([MaxStreams(1), Serve]);
+    let client = narrow(&peer);
+    let calls = AtomicUsize::new(0);
+    let insists = async {
+        for _ in 0..100 {
+            call(&client).await.unwrap();
+            calls.fetch_add(1, SeqCst);
+        }
+    };
+    let waits = async {
+        while calls.load(SeqCst) < 3 {
+            yield_now().await;
+        }
+        call(&client).await.unwrap();
+        calls.load(SeqCst)
+    };
+    let ((), before) = soon(async { tokio::join!(insists, waits) }).await;
+    assert!(before < 10, "{before} calls were served before it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_that_a_peer_allows_later_are_used() {
+    let first = [
+        MaxStreams(1),
+        AwaitRequest,
+        Wait(SECOND),
+        max_streams(9),
+        Serve,
+    ];
+    let peer = Peer::script(first);
+    let client = narrow(&peer);
+    let busy = begin(&client);
+    soon(peer.has_seen(|seen| seen.requests == 1)).await;
+    soon(begin(&client)).await.unwrap().unwrap();
+    assert!(!busy.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_goes_away_while_it_waits_leaves_its_turn_to_the_next() {
+    let greets = [Step::answer(), Step::greeting(), Step::status("0")];
+    let first = [MaxStreams(1), AwaitRequest, Wait(SECOND)];
+    let peer = Peer::script(first.into_iter().chain(greets).chain([Serve]));
+    let client = narrow(&peer);
+    let busy = begin(&client);
+    soon(peer.has_seen(|seen| seen.requests == 1)).await;
+    let (mut greeter, mut other) = (greeter(&client), greeter(&client));
+    let mut leaves = tokio_test::task::spawn(greeter.say_hello(hello()));
+    let mut next = tokio_test::task::spawn(other.say_hello(hello()));
+    assert_pending!(leaves.poll());
+    assert_pending!(next.poll());
+    busy.await.unwrap().unwrap();
+    // It is its turn now, and it does not take it.
+    drop(leaves);
+    soon(next).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_forgotten_who_waits_among_many_that_come_and_go() {
+    let peer = Peer::script([MaxStreams(3), Serve]);
+    let client = narrow(&peer);
+    let (stay, go): (Vec<_>, Vec<_>) = (0..1000).map(|_| (begin(&client), begin(&client))).unzip();
+    for call in go {
+        yield_now().await;
+        call.abort();
+    }
+    for call in stay {
+        soon(call).await.unwrap().unwrap();
+    }
+}
