@@ -8,7 +8,7 @@ use tonic::Status;
 use tower_micro::{Client, PoolOptions};
 use tower_micro_testkit::h2_peer::{
     Peer,
-    Step::{self, AwaitRequest, Frame, Goaway, MaxStreams, Serve, Settings, Wait},
+    Step::{self, AwaitHeaders, AwaitRequest, Frame, Goaway, MaxStreams, Serve, Settings, Wait},
     reason::NO_ERROR,
 };
 
@@ -120,6 +120,33 @@ async fn streams_that_a_peer_allows_later_are_used() {
     soon(peer.has_seen(|seen| seen.requests == 1)).await;
     soon(begin(&client)).await.unwrap().unwrap();
     assert!(!busy.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_that_a_peer_allows_no_more_are_not_waited_for_on_its_connection() {
+    let first = [MaxStreams(9), AwaitRequest, max_streams(1)];
+    let peer = Peer::script(first).then([Settings, Serve]);
+    let client = client(peer.clone(), once().timeout(100 * SECOND));
+    let busy = begin(&client);
+    soon(peer.has_seen(|seen| seen.requests == 1)).await;
+    for _ in 0..9 {
+        yield_now().await;
+    }
+    // It is given to the connection, which cannot send it any more.
+    let stuck = begin(&client);
+    yield_now().await;
+    soon(begin(&client)).await.unwrap().unwrap();
+    assert!(!busy.is_finished() && !stuck.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_come_together_are_spread_over_connections() {
+    let peer = Peer::script([MaxStreams(2), AwaitHeaders]);
+    let client = client(peer.clone(), once().timeout(100 * SECOND));
+    let all: Vec<_> = (0..8).map(|_| begin(&client)).collect();
+    soon(peer.has_seen(|seen| seen.requests == 8)).await;
+    assert_eq!(peer.seen().dials, 4);
+    drop(all);
 }
 
 #[tokio::test(start_paused = true)]

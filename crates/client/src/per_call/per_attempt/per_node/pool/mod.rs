@@ -9,7 +9,8 @@
 //! `client/grpc/grpc_pool.go`). Every five seconds it is looked for what is not needed: connections that carried no call since the last
 //! time, beyond [`PoolOptions::max_idle`]; those beyond a `size` that has become smaller; nodes that no selector knows any more, or that
 //! had no call for half an hour.
-//! Calls that are under way on any of them go on to their end.
+//! Calls that are under way on any of them go on to their end. Where calls still wait for a stream then, because they came together and
+//! were all given to one connection, another is opened for them, up to `size`.
 //!
 //! The pool owns the connections, and touches them under a lock when one is opened or let go of. Calls see what it publishes meanwhile: the
 //! ways to the connections, which keep none of them open.

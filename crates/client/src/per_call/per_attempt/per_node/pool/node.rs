@@ -130,6 +130,26 @@ impl<K: Connect> Node<K> {
             idle <= max_idle && !is_broken
         });
         self.connections.truncate(options.size);
+        if self.connections.len() < options.size && self.is_crowded(connect) {
+            self.open_another(connect);
+        }
+    }
+
+    /// Whether calls wait, and nothing is being done about it.
+    fn is_crowded(&self, connect: &K) -> bool {
+        let mut connections = self.connections.iter();
+        let full = State::Open { streams: 0 };
+        let is_called = self.is_used() && !self.candidate.has_departed();
+        is_called && connections.all(|connection| connect.state(&connection.inner) == full)
+    }
+
+    /// For calls that came together and wait for what they were given: no other call need come.
+    fn open_another(&mut self, connect: &K) {
+        let to = Arc::clone(&self.candidate);
+        // A node that cannot be connected to has no calls.
+        if let Ok(another) = self.connect(connect, &to, None, Instant::now()) {
+            open_by_itself(connect, &another);
+        }
     }
 }
 
