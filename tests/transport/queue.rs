@@ -2,14 +2,20 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+use futures_util::{Stream, stream};
 use tokio::task::{JoinHandle, yield_now};
 use tokio_test::assert_pending;
-use tonic::Status;
+use tonic::{Code, Status};
 use tower_micro::{Client, PoolOptions};
-use tower_micro_testkit::h2_peer::{
-    Peer,
-    Step::{self, AwaitHeaders, AwaitRequest, Frame, Goaway, MaxStreams, Serve, Settings, Wait},
-    reason::NO_ERROR,
+use tower_micro_testkit::{
+    h2_peer::{
+        Peer,
+        Step::{
+            self, AwaitHeaders, AwaitRequest, Frame, Goaway, MaxStreams, Serve, Settings, Wait,
+        },
+        reason::NO_ERROR,
+    },
+    proto::chat::{Number, chat_client::ChatClient},
 };
 
 use super::dials::{SECOND, client, once};
@@ -180,4 +186,35 @@ async fn nobody_is_forgotten_who_waits_among_many_that_come_and_go() {
     for call in stay {
         soon(call).await.unwrap().unwrap();
     }
+}
+
+/// Numbers, the first of which is not there at once.
+fn numbers() -> impl Stream<Item = Number> + Send + 'static {
+    let first = async {
+        yield_now().await;
+        Number { value: 1 }
+    };
+    stream::once(first)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_waits_to_be_opened_goes_on_whoever_comes_meanwhile() {
+    let served = [Step::answer(), Step::greeting(), Step::status("0")];
+    let first = [MaxStreams(9), AwaitRequest, max_streams(1), Wait(SECOND)];
+    let told = Step::trailers([(":status", "200"), ("grpc-status", "5")]);
+    let then = [AwaitRequest, told, Serve];
+    let peer = Peer::script(first.into_iter().chain(served).chain(then));
+    let client = narrow(&peer);
+    let busy = begin(&client);
+    soon(peer.has_seen(|seen| seen.requests == 1)).await;
+    tokio::time::sleep(SECOND / 2).await;
+    let mut chat = ChatClient::new(client.channel("greeter"));
+    let opens = tokio::spawn(async move { chat.sum(numbers()).await });
+    tokio::time::sleep(SECOND / 4).await;
+    let comes = begin(&client);
+    for call in [busy, comes] {
+        soon(call).await.unwrap().unwrap();
+    }
+    let status = soon(opens).await.unwrap().unwrap_err();
+    assert_eq!(status.code(), Code::NotFound, "{status:?}");
 }

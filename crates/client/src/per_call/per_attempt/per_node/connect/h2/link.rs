@@ -143,6 +143,9 @@ impl Link {
         let is_empty = http_body::Body::is_end_stream(&body);
         match requests.send_request(head, is_empty) {
             Ok((response, stream)) => {
+                if !body.is_complete() {
+                    forget_last(requests);
+                }
                 Start::Sent(Exchange::new(response, stream, body, is_empty, ticket))
             }
             Err(error) => Start::Refused(unsent(error)),
@@ -173,6 +176,15 @@ impl Link {
         }
         drop(requests);
         self.state.queue.serve();
+    }
+}
+
+/// A handle whose last stream waits to be opened would, when it is asked whether it is ready, take the place of who is woken when that can
+/// go on: of a request that is still being sent.
+fn forget_last(requests: &mut SendRequest<Bytes>) {
+    let mut context = Context::from_waker(Waker::noop());
+    if requests.poll_ready(&mut context).is_pending() {
+        *requests = requests.clone();
     }
 }
 
