@@ -125,9 +125,11 @@ impl<K: Connect> Node<K> {
             if connection.take_use() {
                 return true;
             }
+            if several && connect.state(&connection.inner) == State::Closed {
+                return false;
+            }
             idle += 1;
-            let is_broken = several && connect.state(&connection.inner) == State::Closed;
-            idle <= max_idle && !is_broken
+            idle <= max_idle
         });
         self.connections.truncate(options.size);
         if self.connections.len() < options.size && self.is_crowded(connect) {

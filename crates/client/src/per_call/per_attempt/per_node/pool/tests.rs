@@ -234,6 +234,17 @@ async fn connections_that_carry_no_call_are_closed_but_for_those_that_may_idle()
 }
 
 #[tokio::test]
+async fn a_connection_that_has_ended_is_none_of_those_that_may_idle() {
+    let mut scene = Scene::new(options());
+    scene.options.max_idle = 1;
+    drop(scene.lend_many(3));
+    scene.connect.closed.lock().unwrap().push(1);
+    scene.sweep();
+    scene.sweep();
+    assert_eq!(scene.lend().handle().0, 2);
+}
+
+#[tokio::test]
 async fn a_smaller_size_is_kept_to_and_the_calls_that_are_there_go_on() {
     let mut scene = Scene::new(options());
     let (lent, numbers) = scene.lend_many(3);
