@@ -154,7 +154,8 @@ impl H2 {
         self
     }
 
-    /// Bytes that may be under way to us before they are read: on one stream, and on a whole connection.
+    /// Bytes that may be under way to us before they are read: on one stream, and on a whole connection. What callers leave unread of
+    /// their answers counts for the connection: once it is all of that, the other answers on it wait as well.
     #[must_use]
     pub const fn windows(mut self, stream: u32, connection: u32) -> Self {
         (self.stream_window, self.connection_window) = (stream, connection);
