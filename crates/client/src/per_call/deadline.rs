@@ -134,6 +134,7 @@ struct End {
 }
 
 impl End {
+    #[inline]
     fn noted(notes: &Notes) -> Option<Self> {
         let options = notes.options();
         let streaming = options.and_then(|options| options.get_streaming());
