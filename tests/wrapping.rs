@@ -7,6 +7,7 @@ mod sight;
 
 use std::{
     convert::Infallible,
+    io::ErrorKind,
     task::{Context as TaskContext, Poll},
     time::Duration,
 };
@@ -17,8 +18,8 @@ use tokio::time::Instant;
 use tonic::{Code, Status};
 use tower::{Layer, Service, ServiceExt};
 use tower_micro::{
-    Body, BuildError, CallOptions, CallWrapper, Client, Context, Dialect, Error, Next, Preset,
-    RequestExt, RetryContext, from_fn, handlers,
+    Body, BoxError, BuildError, CallOptions, CallWrapper, Client, Context, Dialect, Error, Next,
+    Preset, RequestExt, RetryContext, from_fn, handlers,
 };
 use tower_micro_testkit::proto::greeter::greeter_client::GreeterClient;
 
@@ -372,15 +373,16 @@ fn late() -> Error {
 
 #[tokio::test]
 async fn how_a_wrappers_own_call_fails_says_nothing_of_the_attempt() {
-    for (error, code) in [
-        (unreachable as fn() -> Error, Code::Unavailable),
-        (late, Code::DeadlineExceeded),
+    for (error, code, called) in [
+        (unreachable as fn() -> Error, Code::Unavailable, "audit"),
+        (unreachable, Code::Unavailable, "greeter"),
+        (late, Code::DeadlineExceeded, "audit"),
     ] {
         let recording = Recording::of(1);
         let (sent, other) = (Diary::default(), elsewhere(error));
         let diary = sent.clone();
         let audit = move |_: Context, request: Request<Body>, next: Next| {
-            let mut other = GreeterClient::new(other.channel("audit"));
+            let mut other = GreeterClient::new(other.channel(called));
             async move {
                 let answer = next.run(request).await?;
                 other.say_hello(hello()).await?;
@@ -399,5 +401,26 @@ async fn how_a_wrappers_own_call_fails_says_nothing_of_the_attempt() {
             recording.diary.text(),
             "select:greeter next:n0 mark:n0:failed"
         );
+    }
+}
+
+#[tokio::test]
+async fn how_a_wrappers_own_file_fails_says_nothing_of_the_attempt() {
+    for kind in [ErrorKind::NotFound, ErrorKind::ConnectionRefused] {
+        let (recording, sent) = (Recording::of(1), Diary::default());
+        let diary = sent.clone();
+        let audit = move |_: Context, request: Request<Body>, next: Next| async move {
+            next.run(request).await?;
+            let failed: Result<_, BoxError> = Err(std::io::Error::from(kind).into());
+            Ok(failed?)
+        };
+        let client = scripted(&recording, move |_| {
+            diary.write("sent");
+            async { Ok(greeting("n0")) }
+        });
+        let client = client.wrap_call(from_fn(audit)).build().unwrap();
+        let status = soon(greeter(&client).say_hello(hello())).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unknown);
+        assert_eq!(sent.text(), "sent", "it was done, and is not done again");
     }
 }

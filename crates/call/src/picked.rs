@@ -117,7 +117,7 @@ impl Picked {
         if error.kind() == Kind::AttemptTimeout && self.is_overdue() {
             return self.time_out();
         }
-        match self.own(error) {
+        match error.of_attempt() {
             Ok(error) => {
                 let error = self.explain(error);
                 self.end(End::Failed(&error));
@@ -128,14 +128,6 @@ impl Picked {
                 self.mark(Mark::Failure(&error, Fault::Unknown));
                 error
             }
-        }
-    }
-
-    /// `error`, if it is of this call, and not of one that a wrapper made to another service.
-    fn own(&self, error: Error) -> Result<Error, Error> {
-        match self.common.service() {
-            Some(service) => error.seen_by(service),
-            None => Ok(error),
         }
     }
 

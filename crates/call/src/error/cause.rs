@@ -61,6 +61,15 @@ pub(super) fn of(error: Chain<'_>) -> Option<Cause> {
     })
 }
 
+/// Whether something in the chain is known. An I/O error is only where a transport has carried it: a wrapper's own may be of a file.
+pub(super) fn is_known(error: Chain<'_>) -> bool {
+    let is_carried = find::<tonic::ConnectError>(error).is_some()
+        || find::<tonic::transport::Error>(error).is_some()
+        || find::<hyper::Error>(error).is_some()
+        || find::<h2::Error>(error).is_some();
+    is_carried || (find::<io::Error>(error).is_none() && of(error).is_some())
+}
+
 /// A transport failure of which nothing is known.
 pub(super) fn unknown(error: Chain<'_>) -> Cause {
     Cause {

@@ -35,7 +35,8 @@ impl From<tonic::transport::Error> for Error {
 
 impl From<BoxError> for Error {
     /// Looks for what the box holds: an [`Error`], a [`Status`], a transport failure, or a text. The first three are found in the
-    /// source chain too, where a wrapper's own error keeps them.
+    /// source chain too, where a wrapper's own error keeps them. An I/O error by itself may as well be that of a file: a transport of
+    /// your own says that it is its own with [`Error::transport`].
     fn from(error: BoxError) -> Self {
         let error = match error.downcast::<Self>() {
             Ok(known) => return *known,
@@ -48,7 +49,7 @@ impl From<BoxError> for Error {
         if let Some(known) = cause::find::<Self>(error.as_ref()) {
             return known.clone();
         }
-        if cause::of(error.as_ref()).is_some() {
+        if cause::is_known(error.as_ref()) {
             return Self::transport(error);
         }
         if let Some(status) = cause::find::<Status>(error.as_ref()) {

@@ -76,10 +76,10 @@ impl Error {
         self
     }
 
-    /// The same failure, if it is of a call of `service`. Of a call that a wrapper made to another one, only what it said is of interest:
-    /// whether that one was sent, or was too late, says nothing of this one.
-    pub(crate) fn seen_by(self, service: &ServiceName) -> Result<Self, Self> {
-        if self.0.service.as_ref().is_none_or(|own| own == service) {
+    /// The same failure, if it is of an attempt, which names its service only when it has ended. Of a call that a wrapper made, only what
+    /// it said is of interest: whether that one was sent, or was too late, says nothing of the attempt.
+    pub(crate) fn of_attempt(self) -> Result<Self, Self> {
+        if self.0.service.is_none() {
             return Ok(self);
         }
         let told = self.micro().cloned();

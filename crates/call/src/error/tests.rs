@@ -179,10 +179,9 @@ fn a_status_that_a_wrapper_makes_of_an_error_is_the_wrappers() {
 }
 
 #[test]
-fn of_the_call_of_another_service_only_what_was_said_is_kept() {
-    let other = ServiceName::new("audit").unwrap();
+fn of_a_call_of_its_own_only_what_was_said_is_kept() {
     let late = || Error::deadline(Duration::from_secs(1), Dialect::GoMicroV2);
-    let error = late().with_service(&other).seen_by(&greeter()).unwrap_err();
+    let error = late().with_service(&greeter()).of_attempt().unwrap_err();
     assert_eq!(
         (error.kind(), error.disposition()),
         (Kind::Other, Disposition::Unknown)
@@ -191,9 +190,7 @@ fn of_the_call_of_another_service_only_what_was_said_is_kept() {
         (error.code(), error.micro_code()),
         (Code::DeadlineExceeded, 408)
     );
-    for own in [late(), late().with_service(&greeter())] {
-        assert_eq!(own.seen_by(&greeter()).unwrap().kind(), Kind::Deadline);
-    }
+    assert_eq!(late().of_attempt().unwrap().kind(), Kind::Deadline);
 }
 
 #[test]
@@ -208,4 +205,23 @@ fn what_stands_behind_an_error_of_a_wrapper_is_found() {
         Dialect::Grpc,
     )));
     assert_eq!(Error::from(late).code(), Code::DeadlineExceeded);
+}
+
+#[test]
+fn an_io_error_is_of_the_transport_only_where_a_transport_says_so() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("while writing down what was asked")]
+    struct Writing<E: StdError + 'static>(#[source] E);
+    let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+    let wrappers: [BoxError; 2] = [Box::new(refused()), Box::new(Writing(refused()))];
+    for error in wrappers.map(Error::from) {
+        assert_eq!((error.kind(), error.code()), (Kind::Other, Code::Unknown));
+        assert_eq!(error.disposition(), Disposition::Unknown);
+    }
+    let carried: BoxError = Box::new(Writing(tonic::ConnectError(Box::new(refused()))));
+    let error = Error::from(carried);
+    assert_eq!(
+        (error.kind(), error.disposition()),
+        (Kind::Connect, Disposition::NeverSent)
+    );
 }
