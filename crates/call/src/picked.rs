@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use tonic::Code;
 use tower_micro_selector::{Candidate, Chosen, Fault, Mark, Selector};
 
-use crate::{Common, Disposition, End, Error, Kind, Notes};
+use crate::{Common, Disposition, End, Ended, Error, Kind, Notes};
 
 /// Who is told how a node did.
 #[derive(Clone, Debug, Default)]
@@ -186,6 +186,12 @@ impl Picked {
             }
             _ => {}
         }
+    }
+}
+
+impl Ended for Picked {
+    fn ended(mut self: Box<Self>, end: End<'_>) {
+        self.end(end);
     }
 }
 

@@ -133,11 +133,19 @@ impl ResponseBody {
         self.0.dialect = dialect;
     }
 
-    /// Ends the call when `deadline` passes, however much of the body has come.
+    /// Ends the call when `deadline` passes, however much of the body has come; the earlier one, if it was given one before.
     #[inline]
     pub fn set_deadline(&mut self, deadline: Deadline) {
+        if self.ends_by(deadline) {
+            return;
+        }
         let expiry = None;
         self.0.clock = Some(Clock { deadline, expiry });
+    }
+
+    fn ends_by(&self, deadline: Deadline) -> bool {
+        let clock = self.0.clock.as_ref();
+        clock.is_some_and(|clock| clock.deadline.instant() <= deadline.instant())
     }
 
     /// The method is known to be a stream, so that its deadline needs no advice.
@@ -162,7 +170,7 @@ impl ResponseBody {
         }
     }
 
-    /// Ends `picked` when the call ends; at once if it has.
+    /// Ends `picked` when the call ends; at once if it has. The answer of another client has one already, which ends with it too.
     #[inline]
     pub fn set_picked(&mut self, mut picked: Picked) {
         match &self.0.state {
@@ -170,7 +178,9 @@ impl ResponseBody {
             State::Ok => picked.end(End::Ok),
             State::Failed(error) => picked.end(End::Failed(error)),
         }
-        self.0.picked = Some(picked);
+        if let Some(other) = self.0.picked.replace(picked) {
+            self.on_end(Box::new(other));
+        }
     }
 
     /// The node that answers, if a layer has picked one.
@@ -203,7 +213,11 @@ impl ResponseBody {
     #[inline]
     pub fn pay_budget_of(&mut self, common: Arc<Common>) {
         match &self.0.state {
-            State::Open => self.0.paid = Some(common),
+            State::Open => {
+                if let Some(other) = self.0.paid.replace(common) {
+                    self.on_end(Box::new(Paying(other)));
+                }
+            }
             State::Ok => pay(&common),
             State::Failed(_) => {}
         }
@@ -368,6 +382,17 @@ impl ResponseBody {
         if !self.0.waiting.is_empty() {
             let waiting = std::mem::take(&mut self.0.waiting);
             waiting.into_iter().for_each(|waiting| waiting.ended(end));
+        }
+    }
+}
+
+/// A budget that is paid besides.
+struct Paying(Arc<Common>);
+
+impl Ended for Paying {
+    fn ended(self: Box<Self>, end: End<'_>) {
+        if matches!(end, End::Ok) {
+            pay(&self.0);
         }
     }
 }

@@ -280,3 +280,59 @@ async fn a_status_that_a_body_fails_with_is_the_callers() {
     );
     assert_eq!(ends, ["DataLoss"]);
 }
+
+// A call wrapper may answer with what another client got.
+#[tokio::test(start_paused = true)]
+async fn what_a_body_was_given_before_is_told_of_its_end_too() {
+    use tower_micro_selector::Candidate;
+
+    #[derive(Default)]
+    struct Paid(std::sync::atomic::AtomicU32);
+    impl crate::Budget for Paid {
+        fn deposit(&self) {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        }
+
+        fn withdraw(&self) -> bool {
+            false
+        }
+    }
+    let budgets = [Arc::new(Paid::default()), Arc::new(Paid::default())];
+    let nodes = ["10.0.0.1:1", "10.0.0.2:1"].map(Candidate::at);
+    let mut body = body_of(vec![message(), trailers(&[("grpc-status", "0")])]);
+    for (node, budget) in nodes.iter().zip(&budgets) {
+        let mut notes = Notes::of_service("greeter".parse().unwrap());
+        let options = CallOptions::new().budget(Arc::<Paid>::clone(budget));
+        notes.set_options(Arc::new(options), None);
+        notes.set_node(Arc::clone(node));
+        body.set_picked(Picked::begin(&mut notes, &crate::Marking::Nobody).unwrap());
+        body.pay_budget_of(Arc::clone(notes.share()));
+    }
+    let told = |body: &ResponseBody| {
+        let paid = |budget: &Arc<Paid>| budget.0.load(std::sync::atomic::Ordering::SeqCst);
+        let in_flight = nodes.each_ref().map(|node| node.in_flight());
+        (
+            body.node().unwrap().address.clone(),
+            in_flight,
+            budgets.each_ref().map(paid),
+        )
+    };
+    assert_eq!(told(&body), ("10.0.0.2:1".into(), [1, 1], [0, 0]));
+    let _ = body.poll_whole(&mut Context::from_waker(std::task::Waker::noop()), 1024);
+    assert_eq!(told(&body), ("10.0.0.2:1".into(), [0, 0], [1, 1]));
+
+    let mut slow = stuck(vec![message()]);
+    for seconds in [1, 3] {
+        slow.set_deadline(Deadline::after(
+            Duration::from_secs(seconds),
+            Instant::now(),
+        ));
+    }
+    let began = Instant::now();
+    assert!(read(slow).await.0.is_err());
+    assert_eq!(
+        began.elapsed(),
+        Duration::from_secs(1),
+        "the earlier one ends it"
+    );
+}
