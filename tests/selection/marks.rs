@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex};
 use futures_util::future;
 use tokio::task::yield_now;
 use tonic::{Code, Status};
-use tower_micro::{CallOptions, Static};
+use tower_micro::{
+    CallOptions, Candidate, Mark, Selector, ServiceName, Static,
+    crates::selector::{SelectOptions, Selection},
+};
 use tower_micro_testkit::Scripted;
 
 use super::{At, on};
@@ -94,4 +97,31 @@ async fn shares(options: CallOptions) -> (usize, usize) {
 async fn the_less_busy_of_two_nodes_is_chosen() {
     assert_eq!(shares(CallOptions::new()).await, (3, 3));
     assert_eq!(shares(CallOptions::new().strategy(At(1))).await, (0, 6));
+}
+
+#[tokio::test]
+async fn a_node_counts_a_call_no_more_though_its_mark_panics() {
+    #[derive(Debug)]
+    struct Clumsy(Recording);
+    impl Selector for Clumsy {
+        fn select(&self, service: &ServiceName, options: &SelectOptions) -> Selection {
+            self.0.select(service, options)
+        }
+
+        fn mark(&self, _: &ServiceName, _: &Arc<Candidate>, _: Mark<'_>) {
+            panic!("the book of marks is full");
+        }
+
+        fn name(&self) -> &'static str {
+            "clumsy"
+        }
+    }
+    let recording = Recording::of(1);
+    let connect = Scripted::new(|_| async { Ok(failing(Status::not_found("nobody"))) });
+    let client = builder()
+        .selector(Clumsy(recording.clone()))
+        .connect(connect);
+    let status = call(&client.build().unwrap()).await.unwrap_err();
+    assert!(status.message().contains("the book of marks is full"));
+    assert_eq!(recording.in_flight(), 0);
 }

@@ -157,8 +157,9 @@ impl Picked {
             let now = Instant::now().into_std();
             self.node().fault(began.into_std(), now);
         }
-        self.tell(mark);
+        // First, for whoever is told may panic.
         self.node().leave();
+        self.tell(mark);
     }
 
     /// A node that has begun to answer in time does not hang: what is not over when the time is, is most often a stream.
