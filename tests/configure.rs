@@ -319,3 +319,19 @@ fn changes_at_the_same_time_are_all_made() {
     let settings = format!("{:?}", client.settings());
     assert_eq!(settings.matches("greeter.Greeter/M").count(), 100);
 }
+
+#[tokio::test]
+async fn the_client_may_be_used_while_its_settings_change() {
+    let (client, _) = busy();
+    let client = client.build().unwrap();
+    let (done, changed) = tokio::sync::oneshot::channel();
+    // On a thread that nobody waits for, should it stand still.
+    std::thread::spawn(move || {
+        let changed = client.configure(|settings| {
+            let _channel = client.channel("greeter");
+            settings.options(retries(client.settings().pool().size as u32));
+        });
+        let _ = done.send(changed);
+    });
+    soon(changed).await.unwrap().unwrap();
+}

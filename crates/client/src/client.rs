@@ -41,6 +41,8 @@ struct Shared {
     make: Box<dyn Fn(ServiceName) -> Channel + Send + Sync>,
     onion: Onion,
     channels: Mutex<HashMap<ServiceName, Channel>>,
+    /// One change at a time, so that none is lost.
+    changing: Mutex<()>,
 }
 
 impl Client {
@@ -54,13 +56,13 @@ impl Client {
         onion: Onion,
         make: Box<dyn Fn(ServiceName) -> Channel + Send + Sync>,
     ) -> Self {
-        let channels = Mutex::default();
         Self {
             shared: Arc::new(Shared {
                 settings,
                 make,
                 onion,
-                channels,
+                channels: Mutex::default(),
+                changing: Mutex::default(),
             }),
         }
     }
@@ -87,7 +89,8 @@ impl Client {
         Ok(channels.entry(service.clone()).or_insert_with(make).clone())
     }
 
-    /// Changes options while calls are made: go-micro's `Init`. A call that has begun keeps the options it began with.
+    /// Changes options while calls are made: go-micro's `Init`. A call that has begun keeps the options it began with. `change` may use
+    /// the client, but not configure it: another change waits for this one.
     ///
     /// # Errors
     /// If the changed settings cannot work; then nothing has changed.
@@ -104,8 +107,7 @@ impl Client {
     /// # }
     /// ```
     pub fn configure(&self, change: impl Fn(&mut Settings)) -> Result<(), BuildError> {
-        // One change at a time, so that none is lost.
-        let _changing = self.shared.channels.lock();
+        let _changing = self.shared.changing.lock();
         let mut settings = Settings::clone(&self.shared.settings.load());
         change(&mut settings);
         settings.check()?;
