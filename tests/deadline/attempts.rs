@@ -129,3 +129,21 @@ async fn attempts_that_all_time_out_tell_so() {
     assert_eq!(status.message(), told);
     assert!(took >= 3 * SECOND && took < 4 * SECOND, "{took:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_has_a_tenth_of_the_time_however_many_may_follow() {
+    let recording = Recording::of(2);
+    let client = scripted(&recording, |request| async move {
+        let node = node_of(&request);
+        if node == "n0" {
+            return future::pending().await;
+        }
+        sleep(SECOND / 2).await;
+        Ok(greeting(node))
+    });
+    let options = within(10 * SECOND).retries(u32::MAX).idempotent(true);
+    let at_once = |_: RetryContext<'_>| Ok(Duration::ZERO);
+    let client = client.options(options.backoff(at_once)).build().unwrap();
+    let (answer, took) = timed(call(&client)).await;
+    assert_eq!((answer.unwrap().node, took), ("n1".into(), 3 * SECOND / 2));
+}

@@ -6,8 +6,8 @@
 //!
 //! # Units and defaults
 //! [`CallOptions::attempt_timeout`] if it is set. Else, for an idempotent method in gRPC's dialect: what remains of the call, divided
-//! by the attempts left, as long as another may follow; the last attempt has the deadline. Else none: an attempt that cannot be
-//! repeated is better waited for. go-micro's gRPC client has no such limit.
+//! by the attempts left, as long as another may follow; at least a tenth, however many those are; the last attempt has the deadline.
+//! Else none: an attempt that cannot be repeated is better waited for. go-micro's gRPC client has no such limit.
 //!
 //! # Errors
 //! DEADLINE_EXCEEDED of [`Kind::AttemptTimeout`](tower_micro_call::Kind), which retry tells from the call's own.
@@ -42,6 +42,9 @@ use tokio::time::{Sleep, sleep};
 use tower_layer::Layer;
 use tower_micro_call::{CallOptions, Error, Notes};
 use tower_service::Service;
+
+/// Into so many parts, at most, is the time that is left divided.
+const MOST_SHARES: u32 = 10;
 
 /// Makes [`AttemptTimeout`] services. See the [module docs](self) for an example.
 #[derive(Clone, Copy, Debug, Default)]
@@ -92,7 +95,7 @@ fn share(notes: &Notes, options: &CallOptions) -> Option<Duration> {
     let shared =
         left > 0 && options.get_idempotent() == Some(true) && !options.spoken().is_go_micro();
     let time = notes.time_left().filter(|_| shared)?;
-    Some(time / left.saturating_add(1))
+    Some(time / left.saturating_add(1).min(MOST_SHARES))
 }
 
 impl<S> AttemptTimeout<S> {
