@@ -98,3 +98,20 @@ fn a_pool_without_room_a_method_without_a_name_and_no_registry_at_all_are_found_
             .contains("give the builder one with `registry`")
     );
 }
+
+#[tokio::test]
+async fn a_request_that_gives_its_attempts_no_time_is_refused() {
+    let recording = Recording::of(1);
+    let client = happy(&recording).build().unwrap();
+    let none = CallOptions::new;
+    for (option, options) in [
+        ("attempt_timeout", none().attempt_timeout(Duration::ZERO)),
+        ("connect_timeout", none().connect_timeout(Duration::ZERO)),
+    ] {
+        let status = with(&client, options).await;
+        let option = format!("`{option}` of the request is zero");
+        let parts = [&*option, "leave it out or make it longer"];
+        says(&status, Code::InvalidArgument, &parts);
+    }
+    assert_eq!(recording.diary.text(), "");
+}

@@ -127,18 +127,24 @@ fn check_options(of: &str, options: &CallOptions) -> Result<(), BuildError> {
 }
 
 fn check_times(of: &str, options: &CallOptions) -> Result<(), BuildError> {
+    let zero = (options.get_timeout() == Some(Duration::ZERO)).then_some("timeout");
+    let Some(option) = zero.or_else(|| without_time(options)) else {
+        return Ok(());
+    };
+    let of = of.to_owned();
+    Err(BuildError::ZeroTime { of, option })
+}
+
+/// The option that leaves attempts no time, if one does. A call that has none is another matter: its caller may be late.
+pub(crate) fn without_time(options: &CallOptions) -> Option<&'static str> {
     let times = [
-        ("timeout", options.get_timeout()),
         ("attempt_timeout", options.get_attempt_timeout()),
         ("connect_timeout", options.get_connect_timeout()),
     ];
-    for (option, time) in times {
-        if time == Some(Duration::ZERO) {
-            let of = of.to_owned();
-            return Err(BuildError::ZeroTime { of, option });
-        }
-    }
-    Ok(())
+    let zero = times
+        .into_iter()
+        .find(|(_, time)| *time == Some(Duration::ZERO));
+    zero.map(|(option, _)| option)
 }
 
 fn check_name(method: &str) -> Result<(), BuildError> {

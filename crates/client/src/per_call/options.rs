@@ -13,7 +13,7 @@
 //! A call is a stream if its options say so, or if its request body has not ended when it begins.
 //!
 //! # Errors
-//! INVALID_ARGUMENT if the request carries a `grpc-timeout` that is not one.
+//! INVALID_ARGUMENT if the request carries a `grpc-timeout` that is not one, or options of its own that leave attempts no time.
 //!
 //! # Example
 //! ```
@@ -49,7 +49,7 @@ use tower_micro_call::{
 };
 use tower_service::Service;
 
-use crate::{Preset, Settings, answer::ResponseFuture};
+use crate::{BuildError, Preset, Settings, answer::ResponseFuture, settings};
 
 /// Makes [`Options`] services. See the [module docs](self) for an example.
 #[derive(Clone, Debug)]
@@ -96,6 +96,7 @@ impl<S> Options<S> {
         let mut requested = None;
         if let Some(asked) = request.extensions_mut().remove::<CallOptions>() {
             requested = asked.get_timeout();
+            check(&asked)?;
             options = Arc::new(options.merged(asked));
         }
         if ambient.as_ref().is_some_and(|ambient| ambient.is_retry) && !retries_within(&options) {
@@ -120,6 +121,16 @@ impl<S> Options<S> {
             None => Arc::clone(options),
         }
     }
+}
+
+/// Refuses what a client would not be built with.
+fn check(asked: &CallOptions) -> Result<(), Error> {
+    let Some(option) = settings::without_time(asked) else {
+        return Ok(());
+    };
+    let of = "the request".to_owned();
+    let refused = BuildError::ZeroTime { of, option }.to_string();
+    Err(Error::new(Kind::Request, Code::InvalidArgument, refused))
 }
 
 /// What came with a value. One without is no wish to take out what this client sends.
