@@ -179,11 +179,12 @@ impl Course {
     }
 
     fn repeat(&mut self, error: Error) -> Verdict {
+        let deadline = self.deadline();
         let again = self.again_mut().filter(|again| again.left() > 0);
         let Some(again) = again else {
             return Verdict::Spent(self.ended(error));
         };
-        match Pushback::of(&error) {
+        match Pushback::of(&error).before(deadline) {
             Pushback::Stop => {
                 let _nothing_due = again.stop();
                 return Verdict::Spent(self.ended(error));

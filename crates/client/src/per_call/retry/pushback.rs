@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tower_micro_call::Error;
+use tokio::time::Instant;
+use tower_micro_call::{Deadline, Error};
 
 const HEADER: &str = "grpc-retry-pushback-ms";
 
@@ -31,6 +32,16 @@ impl Pushback {
                 .map_or(Self::Stop, |pause| {
                     Self::After(Duration::from_millis(pause))
                 }),
+        }
+    }
+
+    /// The same for a call that ends with `deadline`: a pause that is no shorter than what is left comes to the same as none at all.
+    pub(super) fn before(self, deadline: Option<Deadline>) -> Self {
+        match (self, deadline) {
+            (Self::After(pause), Some(deadline)) if deadline.remaining(Instant::now()) <= pause => {
+                Self::Stop
+            }
+            _ => self,
         }
     }
 }

@@ -457,3 +457,24 @@ where
         self.inner.call(request)
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_is_longer_than_the_time_left_is_not_waited_for() {
+    const SECOND: Duration = Duration::from_secs(1);
+    let node = service_fn(|_: Request<Body>| async {
+        Err::<Response<ResponseBody>, _>(pushed_back("5000"))
+    });
+    let began = Instant::now();
+    for (timeout, waited) in [(5, 0), (6, 5)] {
+        let mut request = request(once());
+        let options = CallOptions::new()
+            .retries(1)
+            .retry(|_: RetryContext<'_>| Ok(true));
+        let deadline = Deadline::after(timeout * SECOND, Instant::now());
+        Notes::of_mut(&mut request).set_options(Arc::new(options), Some(deadline));
+        let retry = RetryLayer::new().layer(node);
+        let error = retry.oneshot(request).await.unwrap_err();
+        assert_eq!((error.kind(), error.text()), (Kind::Status, "busy"));
+        assert_eq!(began.elapsed(), waited * SECOND);
+    }
+}
