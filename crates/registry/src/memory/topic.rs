@@ -60,8 +60,10 @@ impl Topic {
         }
     }
 
-    /// Their leases run out unheard, unless the nodes are registered again, which replaces them.
     pub(super) fn deregister(&mut self, service: &Service) {
+        for node in &service.nodes {
+            self.leases.set(&service.version, &node.id, None);
+        }
         let ids = service.nodes.iter().map(|node| node.id.as_str()).collect();
         self.remove(&service.version, &ids);
     }

@@ -116,3 +116,15 @@ async fn a_node_that_comes_back_after_its_time_is_first_seen_to_go() {
     );
     assert_eq!(next(&mut changes).await, Change::Put(greeter("1", &["a"])));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_deregistered_leaves_no_time_behind() {
+    let memory = Memory::new();
+    register(&memory, &greeter("1", &["stays"])).await;
+    register_for(&memory, &greeter("1", &["a", "b"]), 100).await;
+    memory.deregister(&greeter("1", &["a"])).await.unwrap();
+    let due = || memory.store.visit(&name(), |topic| topic.next_expiry());
+    assert!(due().is_some(), "that of b");
+    memory.deregister(&greeter("1", &["b"])).await.unwrap();
+    assert_eq!(due(), None);
+}
