@@ -112,17 +112,23 @@ impl OneOf {
         new.or_else(|| self.ask_over_admitted(nodes, number, admission))
     }
 
+    /// Whoever comes too late for the one attempt at a node asks over those who are still in use.
     fn ask_over_admitted(
         &self,
         nodes: &Candidates,
         number: u32,
         admission: &Admission,
     ) -> Option<usize> {
-        let admitted: Vec<_> = (0..nodes.len())
-            .filter(|&index| !nodes[index].is_out())
-            .collect();
-        let index = admitted[self.ask(&nodes.only(&admitted), number)?];
-        (admission.admits(&nodes[index]) != Admitted::No).then_some(index)
+        for _ in 0..DRAWS {
+            let admitted: Vec<_> = (0..nodes.len())
+                .filter(|&index| !nodes[index].is_out())
+                .collect();
+            let index = admitted[self.ask(&nodes.only(&admitted), number)?];
+            if admission.admits(&nodes[index]) != Admitted::No {
+                return Some(index);
+            }
+        }
+        None
     }
 
     pub(super) fn node(&self, index: usize) -> Option<&Arc<Candidate>> {

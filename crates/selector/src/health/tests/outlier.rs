@@ -394,3 +394,32 @@ fn marks_from_many_threads_leave_the_bound_in_place() {
         assert_eq!(world.node(id).in_flight(), 0);
     }
 }
+
+#[test]
+fn who_comes_too_late_for_the_one_attempt_goes_to_a_node_that_is_not_out() {
+    /// Insists on node 2, and then on the first of those that are left, whose one attempt it gives to somebody else meanwhile.
+    #[derive(Debug)]
+    struct Rival;
+    impl Strategy for Rival {
+        fn pick(&self, nodes: &crate::Candidates, _: &crate::Turn) -> Option<usize> {
+            if nodes.len() == 4 {
+                return Some(2);
+            }
+            if nodes[0].record().out() != 0 {
+                let admission = nodes[0].admission().unwrap();
+                assert_eq!(admission.admits(&nodes[0]), Admitted::Yes);
+            }
+            Some(0)
+        }
+
+        fn name(&self) -> &'static str {
+            "rival"
+        }
+    }
+    let world = World::by(Arc::new(Rival), 4, outlier().into(), Duration::ZERO);
+    world.fails("0", 5);
+    world.pass(seconds(1));
+    world.fails("2", 5);
+    assert!(!world.node("0").is_out() && world.node("2").is_out());
+    assert_eq!(world.pick().id, "1");
+}
