@@ -171,13 +171,14 @@ impl Propagation {
         self
     }
 
-    /// Writes `cx` into `headers`, in place of whatever parent they named. Without a span or baggage in `cx` they stay as they are.
+    /// Writes `cx` into `headers`, in place of whatever parent they named. Without a span in `cx`, or baggage that is sent, they stay as
+    /// they are.
     pub fn inject_headers(&self, cx: &Context, headers: &mut HeaderMap) {
-        if !is_worth_sending(cx) || self.0.fields.is_empty() {
-            return;
-        }
         let span = cx.span();
         let span = span.span_context();
+        if self.0.fields.is_empty() || !(span.is_valid() || self.0.sends_baggage_of(cx)) {
+            return;
+        }
         let is_written = span.is_valid() && self.0.inject.contains(&Format::W3c);
         self.clear(headers, is_written);
         for format in self.0.inject.iter().filter(|_| span.is_valid()) {
@@ -229,6 +230,13 @@ impl Settings {
         for other in &self.others {
             other.inject_context(cx, into);
         }
+    }
+
+    /// Whether any of it goes out; what other propagators send is not known.
+    fn sends_baggage_of(&self, cx: &Context) -> bool {
+        let held = cx.baggage();
+        let is_held = |key: &String| held.get(key).is_some();
+        self.baggage.iter().any(is_held) || !(held.is_empty() || self.others.is_empty())
     }
 
     fn all_fields(&self) -> Vec<String> {

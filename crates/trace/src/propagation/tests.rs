@@ -402,6 +402,17 @@ fn baggage_alone_takes_an_old_parent_off() {
 }
 
 #[test]
+fn baggage_that_stays_here_takes_nothing_off() {
+    let headers = headers(&[("traceparent", &format!("00-{TRACE}-{SPAN}-01"))]);
+    let cx = Context::new().with_baggage([KeyValue::new("password", "hunter2")]);
+    for propagation in [Propagation::new(), Propagation::new().baggage(["tenant"])] {
+        let mut left = headers.clone();
+        propagation.inject_headers(&cx, &mut left);
+        assert_eq!(left, headers);
+    }
+}
+
+#[test]
 fn what_is_written_into_headers_is_what_any_carrier_gets() {
     for sampled in [true, false] {
         let cx = context(sampled);
