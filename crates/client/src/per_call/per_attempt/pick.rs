@@ -12,7 +12,8 @@
 //! # Errors
 //! What `next` failed with: UNAVAILABLE, in go-micro's dialects its 500. RESOURCE_EXHAUSTED if
 //! [`CallOptions::max_in_flight`](tower_micro_call::CallOptions::max_in_flight) attempts are under way at the node. Such attempts are not
-//! marked.
+//! marked: a node that is out, and is full besides, comes back when one of those under way ends well, or is asked for another ten seconds
+//! later.
 //!
 //! # Example
 //! ```
