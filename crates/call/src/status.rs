@@ -5,7 +5,7 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tonic::{Code, Status, metadata::MetadataMap};
 
 use crate::header::{GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS};
@@ -27,6 +27,21 @@ pub fn read(headers: &mut HeaderMap) -> Option<Result<(), Box<Status>>> {
         (None, None) => None,
         (Some(code), None) if code == "0" => Some(Ok(())),
         _ => read_through(headers),
+    }
+}
+
+/// The code of an answer without gRPC, by its HTTP status (gRPC `doc/http-grpc-status-mapping.md`).
+pub const fn of_http(status: StatusCode) -> Code {
+    match status {
+        StatusCode::BAD_REQUEST => Code::Internal,
+        StatusCode::UNAUTHORIZED => Code::Unauthenticated,
+        StatusCode::FORBIDDEN => Code::PermissionDenied,
+        StatusCode::NOT_FOUND => Code::Unimplemented,
+        StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT => Code::Unavailable,
+        _ => Code::Unknown,
     }
 }
 

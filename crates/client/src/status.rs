@@ -1,7 +1,7 @@
 //! What the headers of a response say of its end.
 
 use http::{Response, StatusCode};
-use tonic::{Code, Status, metadata::MetadataMap};
+use tonic::{Status, metadata::MetadataMap};
 use tower_micro_call::status;
 
 /// What is known when the headers have come.
@@ -30,20 +30,5 @@ fn without_grpc<B>(response: &Response<B>) -> Status {
         response.status()
     );
     let metadata = MetadataMap::from_headers(response.headers().clone());
-    Status::with_metadata(of_http(response.status()), text, metadata)
-}
-
-/// gRPC `doc/http-grpc-status-mapping.md`.
-fn of_http(status: StatusCode) -> Code {
-    match status {
-        StatusCode::BAD_REQUEST => Code::Internal,
-        StatusCode::UNAUTHORIZED => Code::Unauthenticated,
-        StatusCode::FORBIDDEN => Code::PermissionDenied,
-        StatusCode::NOT_FOUND => Code::Unimplemented,
-        StatusCode::TOO_MANY_REQUESTS
-        | StatusCode::BAD_GATEWAY
-        | StatusCode::SERVICE_UNAVAILABLE
-        | StatusCode::GATEWAY_TIMEOUT => Code::Unavailable,
-        _ => Code::Unknown,
-    }
+    Status::with_metadata(status::of_http(response.status()), text, metadata)
 }

@@ -29,8 +29,9 @@ pub struct ObservedBody<B, W: Watch> {
 }
 
 impl<B: Body, W: Watch> ObservedBody<B, W> {
-    pub(crate) fn of(response: Response<B>, mut open: Open<W>) -> Response<Self> {
-        let ends_with = EndsWith::of(&response);
+    /// That of `response`, which was `asked` for in gRPC or not.
+    pub(crate) fn of(response: Response<B>, asked: bool, mut open: Open<W>) -> Response<Self> {
+        let ends_with = EndsWith::of(&response, asked);
         match (ends_with, status_at_once(response.headers())) {
             (_, Some(code)) => open.end(Ending::Status(code)),
             // Nobody polls what is known to be empty.
@@ -91,7 +92,8 @@ fn read<D: Buf>(frame: &Frame<D>, ends_with: &mut EndsWith, last: bool) -> Optio
 const fn stopped(ends_with: EndsWith) -> Ending<'static> {
     match ends_with {
         EndsWith::Trailers => Ending::Status(Code::Unknown),
-        EndsWith::Body(_) => Ending::Ok,
+        EndsWith::Body { code: Code::Ok, .. } => Ending::Ok,
+        EndsWith::Body { code, .. } => Ending::Status(code),
     }
 }
 
@@ -100,7 +102,10 @@ impl<B: Default, W: Watch> Default for ObservedBody<B, W> {
         Self {
             inner: B::default(),
             open: Open::new(None),
-            ends_with: EndsWith::Body(None),
+            ends_with: EndsWith::Body {
+                left: None,
+                code: Code::Ok,
+            },
         }
     }
 }

@@ -5,7 +5,8 @@
 //!
 //! # Units and defaults
 //! An answer whose content type is gRPC's ends with the status in its headers or trailers; any other with the end of its body, gRPC-Web's
-//! too, whose trailers stand in it and are not read.
+//! too, whose trailers stand in it and are not read. What was asked for in gRPC and is answered in plain HTTP, with another status than
+//! 200, comes to the code that a gRPC client makes of it.
 //! The body is polled within the watch too, so that what a streaming handler does counts as its own.
 //!
 //! # Errors
@@ -52,7 +53,7 @@ use pin_project::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{Ending, ObservedBody, Observer, Watch, open::Open};
+use crate::{Ending, ObservedBody, Observer, Watch, head::is_grpc, open::Open};
 
 /// Makes [`ObserveExchange`] services. See the [module docs](self) for an example.
 #[derive(Clone, Copy, Debug, Default)]
@@ -108,13 +109,18 @@ where
         let is_idle = self.observer.is_idle();
         let watch = (!is_idle).then(|| self.observer.begin(&mut request));
         let mut open = Open::new(watch.flatten());
+        let asked = open.is_watched() && is_grpc(request.headers());
         // The request is large: it goes through a closure only where somebody looks on.
         let answer = if open.is_watched() {
             open.start(request, |request| self.inner.call(request))
         } else {
             self.inner.call(request)
         };
-        ResponseFuture { answer, open }
+        ResponseFuture {
+            answer,
+            asked,
+            open,
+        }
     }
 }
 
@@ -124,6 +130,8 @@ where
 pub struct ResponseFuture<F, W: Watch> {
     #[pin]
     answer: F,
+    /// Whether it was asked in gRPC.
+    asked: bool,
     open: Open<W>,
 }
 
@@ -140,7 +148,11 @@ where
         match ready!(this.open.within(|| this.answer.poll(cx))) {
             Ok(mut response) => {
                 this.open.answered(&mut response);
-                Poll::Ready(Ok(ObservedBody::of(response, this.open.take())))
+                Poll::Ready(Ok(ObservedBody::of(
+                    response,
+                    *this.asked,
+                    this.open.take(),
+                )))
             }
             Err(error) => {
                 this.open.end(Ending::Broken(type_name::<E>()));

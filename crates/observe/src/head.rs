@@ -1,33 +1,48 @@
 //! What the headers of an answer say of its end.
 
-use http::{HeaderMap, Response, header};
+use http::{HeaderMap, Response, StatusCode, header};
 use http_body::Body;
 use tonic::Code;
+use tower_micro_call::status::of_http;
 
 /// What ends an answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum EndsWith {
     /// A gRPC status in its trailers.
     Trailers,
-    /// The end of its body, of which so many bytes are to come if that is known.
-    Body(Option<u64>),
+    /// The end of its body.
+    Body {
+        /// So many bytes are to come, if that is known.
+        left: Option<u64>,
+        /// What it then comes to.
+        code: Code,
+    },
 }
 
 impl EndsWith {
-    pub(crate) fn of<B: Body>(response: &Response<B>) -> Self {
+    /// How `response` ends, which was `asked` for in gRPC or not.
+    pub(crate) fn of<B: Body>(response: &Response<B>, asked: bool) -> Self {
         if is_grpc(response.headers()) && !is_grpc_web(response.headers()) {
             return Self::Trailers;
         }
         let length = response.headers().get(header::CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-        Self::Body(length.or_else(|| response.body().size_hint().exact()))
+        let left = length.or_else(|| response.body().size_hint().exact());
+        let is_foreign = asked && !is_grpc(response.headers());
+        let code = match response.status() {
+            status if is_foreign && status != StatusCode::OK => of_http(status),
+            _ => Code::Ok,
+        };
+        Self::Body { left, code }
     }
 
     /// So many bytes have come. Says whether they were the last.
     pub(crate) fn come(&mut self, bytes: usize) -> bool {
         match self {
-            Self::Trailers | Self::Body(None) => false,
-            Self::Body(Some(left)) => {
+            Self::Trailers | Self::Body { left: None, .. } => false,
+            Self::Body {
+                left: Some(left), ..
+            } => {
                 *left = left.saturating_sub(bytes as u64);
                 *left == 0
             }
@@ -40,7 +55,8 @@ pub(crate) fn status_at_once(headers: &HeaderMap) -> Option<Code> {
     status(headers).filter(|_| is_grpc(headers))
 }
 
-fn is_grpc(headers: &HeaderMap) -> bool {
+/// Whether a request or an answer is in gRPC, or in gRPC-Web.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     is_of_type(headers, "application/grpc")
 }
 

@@ -46,7 +46,7 @@ pub enum Ending<'a> {
     Ok,
     /// A call or an attempt, with this error.
     Failed(&'a Error),
-    /// What a gRPC handler answered.
+    /// What a gRPC handler answered, or what came of asking in gRPC where the answer is plain HTTP.
     Status(Code),
     /// The service or the body failed with an error of this type, without a status.
     Broken(&'static str),

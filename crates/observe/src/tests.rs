@@ -72,19 +72,22 @@ where
     B: http_body::Body<Data = Bytes> + Unpin + Send + 'static,
     B::Error: std::fmt::Debug,
 {
+    exchange_of(Request::new(()), response, frames).await
+}
+
+/// The same of an answer to `request`.
+async fn exchange_of<B>(request: Request<()>, response: Response<B>, frames: usize) -> String
+where
+    B: http_body::Body<Data = Bytes> + Unpin + Send + 'static,
+    B::Error: std::fmt::Debug,
+{
     let diary = Diary::default();
     let mut response = Some(response);
     let mut service =
         ObserveExchangeLayer::new(diary.clone()).layer(service_fn(move |_: Request<()>| {
             ready(Ok::<_, Infallible>(response.take().unwrap()))
         }));
-    let answer = service
-        .ready()
-        .await
-        .unwrap()
-        .call(Request::new(()))
-        .await
-        .unwrap();
+    let answer = service.ready().await.unwrap().call(request).await.unwrap();
     let mut body = answer.into_body();
     for _ in 0..frames {
         if body.frame().await.is_none() {
@@ -141,6 +144,29 @@ async fn http_ends_with_its_body() {
         exchange(Response::new(Empty::<Bytes>::new()), 0).await,
         "answered Ok"
     );
+}
+
+#[tokio::test]
+async fn http_in_the_place_of_grpc_ends_as_a_grpc_client_sees_it() {
+    for (status, asked_so, else_so) in [
+        (503, "answered Unavailable", "answered Ok"),
+        (404, "answered Unimplemented", "answered Ok"),
+        (302, "answered Unknown", "answered Ok"),
+        (200, "answered Ok", "answered Ok"),
+    ] {
+        for body in ["", "no such page"] {
+            let answer = || {
+                let mut answer = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
+                *answer.status_mut() = status.try_into().unwrap();
+                answer
+            };
+            let mut request = Request::new(());
+            assert_eq!(exchange_of(request.clone(), answer(), 9).await, else_so);
+            let grpc = HeaderValue::from_static("application/grpc");
+            request.headers_mut().insert("content-type", grpc);
+            assert_eq!(exchange_of(request, answer(), 9).await, asked_so);
+        }
+    }
 }
 
 /// `part` and then `rest`, which is not said to be the last.
