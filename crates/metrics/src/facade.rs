@@ -9,6 +9,9 @@
 //! | `rpc_client_active_calls` | gauge | calls |
 //! | `rpc_server_call_duration_seconds` | histogram | s |
 //!
+//! Calls that are under way when the recorder is installed were never told to it as begun: install it before the first call, or its
+//! gauge stands lower than it should by as many, for good.
+//!
 //! Labels: `method`, `service`, `status`; `error` on failure, `disposition` on failed attempts.
 //!
 //! # Example
@@ -29,7 +32,7 @@ use crate::{Attempt, Call, Handled, Labels, Measure};
 pub struct Facade;
 
 impl Facade {
-    /// The recorder is asked for each number, so it can be installed later.
+    /// The recorder is asked for each number, so it can be installed later, when no call is under way.
     pub const fn new() -> Self {
         Self
     }
