@@ -364,7 +364,7 @@ fn elsewhere(error: fn() -> Error) -> Client {
 }
 
 fn unreachable() -> Error {
-    Error::transport(std::io::Error::from(std::io::ErrorKind::ConnectionRefused))
+    Error::transport(std::io::Error::from(ErrorKind::ConnectionRefused))
 }
 
 fn late() -> Error {
