@@ -9,8 +9,8 @@ use std::{sync::Arc, time::Duration};
 use http::{Request, Response};
 use tokio::time::{Instant, Sleep, sleep};
 use tower_micro_call::{
-    CallOptions, CallReport, Common, Deadline, Error, Hedge, Kind, Payload, Replay, ResponseBody,
-    RetryContext,
+    CallOptions, CallReport, Common, Deadline, Disposition, Error, Hedge, Kind, Payload, Replay,
+    ResponseBody, RetryContext,
 };
 use tower_micro_selector::Picker;
 
@@ -33,7 +33,7 @@ pub(super) struct Course {
 /// What follows an attempt that failed.
 pub(super) enum Verdict {
     Again,
-    /// No attempt is left, but one would follow if there were.
+    /// No other follows in turn, but an attempt beside that is under way may answer.
     Spent(Error),
     End(Error),
 }
@@ -166,6 +166,7 @@ impl Course {
         match self.wants_another(&error) {
             Err(instead) => Verdict::End(instead),
             Ok(true) => self.repeat(error),
+            Ok(false) if never_left(&error) => Verdict::Spent(self.ended(error)),
             Ok(false) => self.end(error),
         }
     }
@@ -202,8 +203,8 @@ impl Course {
         }
         match self.wants_another(&error) {
             Err(instead) => return Some(instead),
-            Ok(false) => return Some(self.ended(error)),
-            Ok(true) => {}
+            Ok(false) if !never_left(&error) => return Some(self.ended(error)),
+            Ok(_) => {}
         }
         if let Some(again) = self.again_mut() {
             again.failed_beside(error);
@@ -333,4 +334,13 @@ impl Course {
         let budget = self.options().get_budget();
         budget.is_none_or(|budget| budget.withdraw())
     }
+}
+
+/// Whether no node has seen the attempt, so that what came of it says nothing of those beside.
+fn never_left(error: &Error) -> bool {
+    let is_ours = matches!(
+        error.kind(),
+        Kind::Connect | Kind::Transport | Kind::Overload | Kind::Select
+    );
+    is_ours && error.disposition() == Disposition::NeverSent
 }

@@ -4,7 +4,7 @@
 //! predicate after each failure, the last included; the last error is the result, unwrapped (go-micro v2 `client/grpc/grpc.go`,
 //! `Call`). Where the options ask for a [`Hedge`](tower_micro_call::Hedge), a call that is not answered in time is sent to another
 //! node beside the first, and the first good answer is the call's (gRFC A6, "Hedging Policy"): a failure that the predicate would
-//! repeat is waited out while another attempt is under way, any other ends the call.
+//! repeat, and that of an attempt that never left, is waited out while another one is under way, any other ends the call.
 //!
 //! # Place in the stack
 //! Inside of the deadline, outside of pick: each attempt chooses its node anew. Call wrappers are inside: what they return is what

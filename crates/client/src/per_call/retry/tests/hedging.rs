@@ -230,3 +230,29 @@ async fn an_attempt_that_was_not_sent_is_not_counted() {
     let (answer, sent, _) = timed(options, &[(60, busy), (100, missing)]).await;
     assert_eq!((sent, answer.unwrap_err().attempts()), (2, 2));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_never_left_ends_nothing_that_is_under_way() {
+    fn unsent() -> Answer {
+        Err(down())
+    }
+    fn full() -> Answer {
+        Err(Error::overload(1, Dialect::Grpc))
+    }
+    let strict = || hedged().retry(|_: RetryContext<'_>| Ok(false));
+    let three: [&[End]; 3] = [
+        &[(100, good), (5, unsent)],
+        &[(100, good), (5, full)],
+        &[(60, unsent), (50, good)],
+    ];
+    for ends in three {
+        let (answer, sent, took) = timed(strict(), ends).await;
+        assert!(answer.is_ok(), "{answer:?}");
+        assert_eq!((sent, took.as_millis()), (2, 100));
+    }
+    let (answer, sent, took) = timed(strict(), &[(60, unsent), (50, unsent)]).await;
+    assert_eq!(answer.unwrap_err().attempts(), 2);
+    assert_eq!((sent, took.as_millis()), (2, 100));
+    let (_, sent, took) = timed(strict(), &[(40, unsent)]).await;
+    assert_eq!((sent, took.as_millis()), (1, 40));
+}
