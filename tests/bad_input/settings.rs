@@ -48,6 +48,17 @@ fn a_limit_that_lets_nothing_through_and_a_hedge_without_retries_are_found_too()
 }
 
 #[tokio::test]
+async fn a_method_without_retries_is_not_hedged_as_its_client_is() {
+    let recording = Recording::of(2);
+    let hedge = Hedge::after(Duration::from_millis(10));
+    let client = CallOptions::new().hedge(hedge).idempotent(true);
+    let method = ("greeter.Greeter/SayHello", CallOptions::new().retries(0));
+    let built = happy(&recording).options(client).method(method.0, method.1);
+    crate::support::call(&built.build().unwrap()).await.unwrap();
+    assert_eq!(recording.diary.count("next:n0"), 1);
+}
+
+#[tokio::test]
 async fn a_request_without_any_time_ends_before_an_attempt_is_made() {
     let recording = Recording::of(1);
     let client = happy(&recording).build().unwrap();

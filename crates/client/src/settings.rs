@@ -105,22 +105,23 @@ impl Settings {
         if pool.size == 0 || pool.max_streams == 0 || pool.second_at == Some(0) {
             return Err(BuildError::EmptyPool);
         }
-        check_options("the client", &self.client)?;
+        check_options("the client", &self.client, &self.client)?;
         for (name, method) in &self.methods {
             check_name(name)?;
-            check_options(name, &method.merged)?;
+            check_options(name, &method.merged, &method.own)?;
         }
         Ok(())
     }
 }
 
-fn check_options(of: &str, options: &CallOptions) -> Result<(), BuildError> {
+/// Looks at `options`, of which it was `asked` for these. A method without retries in a client that hedges is one that is not hedged.
+fn check_options(of: &str, options: &CallOptions, asked: &CallOptions) -> Result<(), BuildError> {
     check_times(of, options)?;
     let of = of.to_owned();
     if options.get_max_in_flight() == Some(0) {
         return Err(BuildError::NothingInFlight { of });
     }
-    if options.get_hedge().is_some() && options.get_retries() == Some(0) {
+    if asked.get_hedge().is_some() && options.get_retries() == Some(0) {
         return Err(BuildError::HedgeWithoutRetries { of });
     }
     Ok(())
