@@ -118,7 +118,7 @@ impl CallOptions {
     }
     scalar! {
         /// Whether a call waits for a node that can be connected to, instead of failing when there is none (gRPC's wait-for-ready).
-        /// It waits until its deadline; without one, for ever.
+        /// It waits until its deadline; without one, for ever. Its nodes are those of the moment at which there were some.
         wait_for_ready, get_wait_for_ready: bool
     }
     scalar! {
