@@ -147,3 +147,16 @@ async fn an_attempt_has_a_tenth_of_the_time_however_many_may_follow() {
     let (answer, took) = timed(call(&client)).await;
     assert_eq!((answer.unwrap().node, took), ("n1".into(), 3 * SECOND / 2));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_takes_too_long_is_go_micros_408_and_so_repeated() {
+    for preset in [Preset::GoMicroV2, Preset::GoMicroV4] {
+        let recording = Recording::of(2);
+        let at_once = |_: RetryContext<'_>| Ok(Duration::ZERO);
+        let options = within(3 * SECOND).attempt_timeout(SECOND).backoff(at_once);
+        let client = scripted(&recording, but_the_first).preset(preset);
+        let client = client.options(options).build().unwrap();
+        let (answer, took) = timed(call(&client)).await;
+        assert_eq!((answer.unwrap().node, took), ("n1".into(), SECOND));
+    }
+}

@@ -138,11 +138,16 @@ impl Error {
         }))
     }
 
-    /// Gives an error of a node or a connection the form it has in `dialect`.
+    /// Gives an error of a node or a connection the form it has in `dialect`; an attempt that took too long is go-micro's 408.
     #[must_use]
     pub fn spoken(mut self, dialect: Dialect) -> Self {
-        if matches!(self.kind(), Kind::Status | Kind::Connect | Kind::Transport) {
-            self.speak(dialect);
+        match self.kind() {
+            Kind::Status | Kind::Connect | Kind::Transport => self.speak(dialect),
+            Kind::AttemptTimeout if dialect.is_go_micro() && self.micro().is_none() => {
+                let told = micro::Error::new(CLIENT_ID, self.text(), 408);
+                self.edit().micro = Some(told);
+            }
+            _ => {}
         }
         self
     }

@@ -10,7 +10,8 @@
 //! Else none: an attempt that cannot be repeated is better waited for. go-micro's gRPC client has no such limit.
 //!
 //! # Errors
-//! DEADLINE_EXCEEDED of [`Kind::AttemptTimeout`](tower_micro_call::Kind), which retry tells from the call's own.
+//! DEADLINE_EXCEEDED of [`Kind::AttemptTimeout`](tower_micro_call::Kind), which retry tells from the call's own; in
+//! go-micro's dialects a 408.
 //!
 //! # Example
 //! ```
@@ -40,7 +41,7 @@ use http::Request;
 use pin_project::pin_project;
 use tokio::time::{Sleep, sleep};
 use tower_layer::Layer;
-use tower_micro_call::{CallOptions, Error, Notes};
+use tower_micro_call::{CallOptions, Dialect, Error, Notes};
 use tower_service::Service;
 
 /// Into so many parts, at most, is the time that is left divided.
@@ -98,15 +99,30 @@ fn share(notes: &Notes, options: &CallOptions) -> Option<Duration> {
     Some(time / left.saturating_add(1).min(MOST_SHARES))
 }
 
+/// The time of an attempt, and in whose words it is told that it is over.
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    timeout: Duration,
+    dialect: Dialect,
+}
+
+impl Limit {
+    const fn new(timeout: Duration, dialect: Dialect) -> Self {
+        Self { timeout, dialect }
+    }
+}
+
 impl<S> AttemptTimeout<S> {
     /// Notes the time of this attempt for those inside.
-    fn settle<B: 'static>(&self, request: &mut Request<B>) -> Option<Duration> {
+    fn settle<B: 'static>(&self, request: &mut Request<B>) -> Option<Limit> {
         let Some(notes) = Notes::get_mut(request) else {
-            return self.default;
+            return self
+                .default
+                .map(|timeout| Limit::new(timeout, Dialect::Grpc));
         };
         let timeout = of(notes).or(self.default);
         notes.set_attempt_timeout(timeout);
-        timeout
+        timeout.map(|timeout| Limit::new(timeout, notes.dialect()))
     }
 }
 
@@ -126,10 +142,10 @@ where
 
     #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let timeout = self.settle(&mut request);
+        let limit = self.settle(&mut request);
         ResponseFuture {
             attempt: self.inner.call(request),
-            timeout,
+            limit,
             expiry: None,
         }
     }
@@ -141,7 +157,7 @@ where
 pub struct ResponseFuture<F> {
     #[pin]
     attempt: F,
-    timeout: Option<Duration>,
+    limit: Option<Limit>,
     /// Armed when there is something to wait for, as over a wire there always is: a box would be one allocation a call.
     #[pin]
     expiry: Option<Sleep>,
@@ -159,13 +175,14 @@ where
         if let Poll::Ready(answer) = this.attempt.poll(cx) {
             return Poll::Ready(answer.map_err(Into::into));
         }
-        let Some(timeout) = *this.timeout else {
+        let Some(limit) = *this.limit else {
             return Poll::Pending;
         };
         if this.expiry.is_none() {
-            this.expiry.set(Some(sleep(timeout)));
+            this.expiry.set(Some(sleep(limit.timeout)));
         }
         ready!(this.expiry.as_pin_mut().expect("armed above").poll(cx));
-        Poll::Ready(Err(Error::attempt_timeout(timeout)))
+        let error = Error::attempt_timeout(limit.timeout);
+        Poll::Ready(Err(error.spoken(limit.dialect)))
     }
 }
