@@ -194,7 +194,8 @@ impl CallOptions {
     }
 
     /// Goes to these addresses instead of asking the selector (go-micro's `WithAddress`); each is `host:port`. go-micro's dialects
-    /// use the first only. An empty list asks the selector again.
+    /// use the first only. An empty list asks the selector again. What other calls do there is not known: each counts its own attempts
+    /// alone, for [`max_in_flight`](Self::max_in_flight) and for a strategy that looks at them.
     #[must_use]
     pub fn address<A: Into<String>>(mut self, addresses: impl IntoIterator<Item = A>) -> Self {
         self.addresses = Some(addresses.into_iter().map(Into::into).collect());

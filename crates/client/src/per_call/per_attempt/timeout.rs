@@ -59,7 +59,7 @@ impl AttemptTimeoutLayer {
         Self { default: None }
     }
 
-    /// The same, with `timeout` where they say nothing.
+    /// The same, with `timeout` where they say nothing. Of zero, no attempt that has to wait for its answer has any.
     pub const fn after(timeout: Duration) -> Self {
         Self {
             default: Some(timeout),
