@@ -96,6 +96,47 @@ async fn it_covers_selection() {
     ends_after_a_second(client, &[]).await;
 }
 
+/// tonic's server says CANCELLED when the time that it was given is over, and may say it sooner than a timer of ours fires.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_gives_up_when_it_has_passed_does_not_make_the_call_cancelled() {
+    let recording = Recording::of(1);
+    let client = scripted(&recording, |_| async {
+        sleep(SECOND).await;
+        Ok(failing(Status::cancelled("Timeout expired")))
+    });
+    ends_after_a_second(client, &["node n0 at 10.0.0.0:1", "1 attempt"]).await;
+    assert_eq!(
+        recording.diary.text(),
+        "select:greeter next:n0 mark:n0:timed-out"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_does_one_that_gives_up_in_the_middle_of_its_answer() {
+    let client = scripted(&Recording::of(1), |_| async {
+        let end = async {
+            sleep(SECOND).await;
+            [("grpc-status", "1")]
+        };
+        Ok(greeting_until("n0", end))
+    });
+    ends_after_a_second(client, &["node n0 at 10.0.0.0:1"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_node_cancels_in_time_was_cancelled() {
+    let client = scripted(&Recording::of(1), |_| async {
+        sleep(SECOND / 2).await;
+        Ok(failing(Status::cancelled("maintenance")))
+    });
+    let client = client.options(within(SECOND)).build().unwrap();
+    let status = call(&client).await.unwrap_err();
+    assert_eq!(
+        (status.code(), status.message()),
+        (Code::Cancelled, "maintenance")
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn it_covers_the_answer_to_its_last_byte() {
     let recording = Recording::of(1);

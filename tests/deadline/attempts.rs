@@ -73,6 +73,33 @@ async fn a_node_that_hangs_leaves_time_for_another_where_twice_is_as_good_as_onc
     assert_eq!(recording.diary.text(), expected);
 }
 
+/// `n0` gives up with `code` when the time that it was given is over, and keeps it to the microsecond; the others answer.
+async fn punctual(request: http::Request<Body>, code: Code) -> Answer {
+    let node = node_of(&request);
+    if node != "n0" {
+        return Ok(greeting(&*node));
+    }
+    let given = request.headers()["grpc-timeout"].to_str().unwrap();
+    let given = given.strip_suffix('u').unwrap().parse().unwrap();
+    sleep(Duration::from_micros(given)).await;
+    Ok(failing(Status::new(code, "Timeout expired")))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_gives_up_when_its_time_is_over_leaves_it_to_another_too() {
+    for code in [Code::Cancelled, Code::DeadlineExceeded] {
+        let recording = Recording::of(2);
+        let options = within(3 * SECOND).retries(2).idempotent(true);
+        let at_once = |_: RetryContext<'_>| Ok(Duration::ZERO);
+        let client = scripted(&recording, move |request| punctual(request, code));
+        let client = client.options(options.backoff(at_once)).build().unwrap();
+        let (answer, took) = timed(call(&client)).await;
+        assert_eq!((answer.unwrap().node, took), ("n1".into(), SECOND));
+        let expected = "select:greeter next:n0 mark:n0:timed-out next:n1 mark:n1:ok";
+        assert_eq!(recording.diary.text(), expected);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_call_that_may_not_be_repeated_waits_for_its_node_until_its_deadline() {
     let recording = Recording::of(2);

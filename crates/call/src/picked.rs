@@ -112,12 +112,14 @@ impl Picked {
         }
     }
 
-    /// The attempt has ended with `error`, or, if the time is up, with that: the transport keeps the time too, and may have been first.
+    /// The attempt has ended with `error`, or, if the time is up, with that: the transport and the node keep the time too, and may have
+    /// been first.
     pub fn fail(mut self, error: Error) -> Error {
         if error.kind() == Kind::AttemptTimeout && self.is_overdue() {
             return self.time_out();
         }
         match error.of_attempt() {
+            Ok(error) if gave_up(&error) && self.is_overdue() => self.time_out(),
             Ok(error) => {
                 let error = self.explain(error);
                 self.end(End::Failed(&error));
@@ -194,6 +196,11 @@ impl Ended for Picked {
     fn ended(mut self: Box<Self>, end: End<'_>) {
         self.end(end);
     }
+}
+
+/// Whether a node has cancelled the call. If the time is up it did so for want of time: it was told how long it has.
+fn gave_up(error: &Error) -> bool {
+    error.kind() == Kind::Status && error.code() == Code::Cancelled
 }
 
 impl Drop for Picked {

@@ -33,7 +33,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use smallvec::SmallVec;
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::{Code, Status};
 use tower_micro_selector::Candidate;
 
@@ -306,6 +306,11 @@ impl ResponseBody {
                 self.end(State::Failed(error));
             }
             Some(Ok(())) => self.end(State::Ok),
+            Some(Err(said)) if said.code() == Code::Cancelled && self.is_overdue() => {
+                let error = self.explained(self.too_late());
+                status::write(trailers, error.status());
+                self.end(State::Failed(error));
+            }
             Some(Err(said)) => {
                 let error = Error::answered(*said, self.0.dialect);
                 self.end(State::Failed(error));
@@ -330,14 +335,27 @@ impl ResponseBody {
             .expiry
             .get_or_insert_with(|| Box::pin(sleep_until(at)));
         ready!(expiry.as_mut().poll(cx));
-        let timeout = clock.deadline.timeout();
-        let mut error = Error::deadline(timeout, self.0.dialect);
+        let error = self.too_late();
+        Poll::Ready(Some(Err(self.fail(error))))
+    }
+
+    /// Whether the deadline has passed. A node that cancels then has given up because of it, sooner than a timer of ours fired.
+    #[cold]
+    fn is_overdue(&self) -> bool {
+        let clock = self.0.clock.as_ref();
+        clock.is_some_and(|clock| clock.deadline.has_passed(Instant::now()))
+    }
+
+    fn too_late(&self) -> Error {
+        let clock = self.0.clock.as_ref();
+        let timeout = clock.map(|clock| clock.deadline.timeout());
+        let error = Error::deadline(timeout.unwrap_or_default(), self.0.dialect);
         if self.0.data_frames > 1 && !self.0.streaming {
-            error = error.with_hint(
+            return error.with_hint(
                 "the node was streaming: mark the method with `streaming(true)` if it is a stream",
             );
         }
-        Poll::Ready(Some(Err(self.fail(error))))
+        error
     }
 
     /// Ends the call with an error of this side, and drops the stream, which resets it on the wire.

@@ -11,7 +11,7 @@
 //!
 //! # Errors
 //! DEADLINE_EXCEEDED of [`Kind::AttemptTimeout`](tower_micro_call::Kind), which retry tells from the call's own; in
-//! go-micro's dialects a 408.
+//! go-micro's dialects a 408. Also in the place of the CANCELLED or DEADLINE_EXCEEDED with which a node gives up when the time is over.
 //!
 //! # Example
 //! ```
@@ -39,9 +39,10 @@ use std::{
 
 use http::Request;
 use pin_project::pin_project;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
+use tonic::Code;
 use tower_layer::Layer;
-use tower_micro_call::{CallOptions, Dialect, Error, Notes};
+use tower_micro_call::{CallOptions, Dialect, Error, Kind, Notes};
 use tower_service::Service;
 
 /// Into so many parts, at most, is the time that is left divided.
@@ -110,6 +111,10 @@ impl Limit {
     const fn new(timeout: Duration, dialect: Dialect) -> Self {
         Self { timeout, dialect }
     }
+
+    fn error(self) -> Error {
+        Error::attempt_timeout(self.timeout).spoken(self.dialect)
+    }
 }
 
 impl<S> AttemptTimeout<S> {
@@ -173,7 +178,11 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if let Poll::Ready(answer) = this.attempt.poll(cx) {
-            return Poll::Ready(answer.map_err(Into::into));
+            return Poll::Ready(answer.map_err(|error| {
+                let expiry = this.expiry.as_ref().as_pin_ref();
+                let expiry = expiry.map(|expiry| expiry.deadline());
+                ended(error.into(), *this.limit, expiry)
+            }));
         }
         let Some(limit) = *this.limit else {
             return Poll::Pending;
@@ -182,7 +191,18 @@ where
             this.expiry.set(Some(sleep(limit.timeout)));
         }
         ready!(this.expiry.as_pin_mut().expect("armed above").poll(cx));
-        let error = Error::attempt_timeout(limit.timeout);
-        Poll::Ready(Err(error.spoken(limit.dialect)))
+        Poll::Ready(Err(limit.error()))
+    }
+}
+
+/// The node knows how long it has, and may say that it gave up before a timer of ours fires: that is the same end, told twice.
+#[cold]
+fn ended(error: Error, limit: Option<Limit>, expiry: Option<Instant>) -> Error {
+    let gave_up = error.kind() == Kind::Status
+        && matches!(error.code(), Code::Cancelled | Code::DeadlineExceeded);
+    let is_over = gave_up && expiry.is_some_and(|expiry| expiry <= Instant::now());
+    match limit.filter(|_| is_over) {
+        Some(limit) => limit.error(),
+        None => error,
     }
 }
