@@ -63,6 +63,9 @@ fn parts(tuple: &str) -> Vec<&str> {
         .collect()
 }
 
+/// What the compiler calls a function without a name.
+const CLOSURE: &str = "{{closure}}";
+
 /// `audit::AuditLayer` is `AuditLayer`; a function is named as it is written, a closure by the function it stands in.
 fn short(name: &str) -> String {
     let name = match name.split_once("FromFnLayer<") {
@@ -70,10 +73,14 @@ fn short(name: &str) -> String {
         None => name.split('<').next().unwrap_or(name),
     };
     let mut path = name.rsplit("::");
-    match (path.next(), path.next()) {
-        (Some("{{closure}}"), Some(function)) => format!("closure in {function}"),
-        (Some(last), _) => last.to_owned(),
-        (None, _) => name.to_owned(),
+    let last = path.next().unwrap_or(name);
+    if last != CLOSURE {
+        return last.to_owned();
+    }
+    // What stands in an `async fn` stands in the closure that its body is.
+    match path.find(|part| *part != CLOSURE) {
+        Some(function) => format!("closure in {function}"),
+        None => name.to_owned(),
     }
 }
 
@@ -86,5 +93,25 @@ mod tests {
         assert_eq!(names_of::<crate::RetryLayer>(), ["RetryLayer"]);
         let both = names_of::<(crate::RetryLayer, Option<Vec<(u8, u16)>>)>();
         assert_eq!(both, ["RetryLayer", "Option"]);
+    }
+
+    fn names<T>(_: &T) -> Vec<String> {
+        names_of::<T>()
+    }
+
+    #[tokio::test]
+    async fn a_closure_is_named_by_the_function_it_stands_in_async_or_not() {
+        use tower_micro_call::Context;
+
+        fn plain() -> Vec<String> {
+            let run = |_: Context, request, next: Next| async move { next.run(request).await };
+            names(&from_fn::from_fn(run))
+        }
+        async fn inside() -> Vec<String> {
+            let run = |_: Context, request, next: Next| async move { next.run(request).await };
+            names(&from_fn::from_fn(run))
+        }
+        assert_eq!(plain(), ["closure in plain"]);
+        assert_eq!(inside().await, ["closure in inside"]);
     }
 }
