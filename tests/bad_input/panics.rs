@@ -9,12 +9,13 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use http::Request;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 use tower_micro::{
     Body, CallOptions, Client, Context, Error, Kind, Next, RetryContext, SelectError, Selector,
-    ServiceName, Strategy,
+    ServiceName, Static, Strategy,
     crates::selector::{Candidates, SelectOptions, Selection, Turn},
     from_fn,
 };
@@ -242,4 +243,15 @@ async fn a_selector_that_fails_with_something_of_its_own_is_told_with_it() {
         Code::Unavailable,
         &["the moon is full", "service greeter"],
     );
+}
+
+/// Its registry has to be waited for, with a timer.
+#[test]
+fn a_call_outside_of_a_runtime_says_what_it_lacks() {
+    let nodes = Static::addresses("greeter", ["127.0.0.1:1"]).unwrap();
+    let client = Client::builder().registry(nodes).build().unwrap();
+    let mut greeter = greeter(&client);
+    let answer = greeter.say_hello(hello()).now_or_never();
+    let status = answer.unwrap().unwrap_err();
+    says(&status, Code::Internal, &["await the call inside of one"]);
 }

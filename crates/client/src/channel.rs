@@ -11,6 +11,7 @@ use std::{
 
 use http::{Request, Response};
 use pin_project::pin_project;
+use tokio::runtime::Handle;
 use tonic::Code;
 use tower_micro_call::{Body, BoxFuture, Error, Kind, Notes, Replay, ResponseBody};
 use tower_micro_registry::ServiceName;
@@ -23,7 +24,8 @@ type Answer = Result<Response<ResponseBody>, Error>;
 /// A service, seen from a generated client. Made by [`Client::channel`](crate::Client::channel).
 ///
 /// It does no I/O until it is called, and is always ready: a generated client turns an error of `poll_ready` into UNKNOWN, and what
-/// waits there has no deadline. All waiting happens inside of the call. Dropping the call's future cancels everything it started.
+/// waits there has no deadline. All waiting happens inside of the call. Dropping the call's future cancels everything it started. Calls
+/// need a Tokio runtime, with time and I/O; see [`Client`](crate::Client#runtimes) for several.
 pub struct Channel {
     stack: Result<Named, Error>,
 }
@@ -147,7 +149,11 @@ where
     }
 }
 
+/// Timers and sockets panic where there is no runtime, which is no wrapper's fault.
 fn panicked(panic: &(dyn Any + Send)) -> Error {
-    let text = format!("a wrapper panicked: {}", words_of(panic));
+    let text = match Handle::try_current() {
+        Ok(_) => format!("a wrapper panicked: {}", words_of(panic)),
+        Err(_) => "no Tokio runtime is here: await the call inside of one".to_owned(),
+    };
     Error::new(Kind::Panic, Code::Internal, text)
 }

@@ -18,6 +18,13 @@ use crate::{BuildError, Channel, ClientBuilder, Onion, Settings, connect::H2};
 ///
 /// Cheap to clone; clones share everything.
 ///
+/// # Runtimes
+/// Building a client and its channels needs no runtime; a call needs Tokio's, with time and I/O, and ends with INTERNAL where there is
+/// none. Connections, watches and what looks after them are tasks of the runtime whose call began them, and end with the client, or with
+/// that runtime: calls on its connections break, and later calls of other runtimes begin anew. A runtime that is there and is not driven,
+/// such as one of a single thread between two `block_on`, holds up the calls of others on its connections until their deadlines: give
+/// such a runtime a client of its own.
+///
 /// # Example
 /// ```
 /// use tower_micro_client::Client;

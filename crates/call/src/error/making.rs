@@ -56,7 +56,7 @@ impl Error {
                 format!("no node: the registry knows no service `{service}`")
             }
             (SelectError::NoneAvailable, false) => {
-                "no node available: every node was filtered out or is gone".to_owned()
+                "no node available: every node was filtered out, is gone, or has an address that is no `host:port`".to_owned()
             }
             (_, false) => format!("no node: {cause}"),
         };

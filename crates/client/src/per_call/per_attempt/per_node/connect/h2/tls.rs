@@ -52,7 +52,9 @@ pub struct Tls {
 #[non_exhaustive]
 pub enum InvalidTls {
     /// Not a name that could stand in a certificate.
-    #[error("a certificate cannot name this: {0}")]
+    #[error(
+        "a certificate cannot name this: {0}; give a name or an IP address alone, as in `greeter.internal`, without a scheme or a port"
+    )]
     Name(#[from] InvalidDnsNameError),
     /// Not a name that could stand in `:authority`.
     #[error(transparent)]
