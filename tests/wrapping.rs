@@ -15,11 +15,11 @@ use std::{
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{Request, Response};
 use tokio::time::Instant;
-use tonic::{Code, Status};
-use tower::{Layer, Service, ServiceExt};
+use tonic::{Code, Status, service::InterceptorLayer};
+use tower::{Layer, Service, ServiceExt, util::MapResponseLayer};
 use tower_micro::{
     Body, BoxError, BuildError, CallOptions, CallWrapper, Client, Context, Dialect, Error, Next,
-    Preset, RequestExt, RetryContext, from_fn, handlers,
+    Preset, RequestExt, ResponseBody, RetryContext, from_fn, handlers,
 };
 use tower_micro_testkit::proto::greeter::greeter_client::GreeterClient;
 
@@ -422,5 +422,39 @@ async fn how_a_wrappers_own_file_fails_says_nothing_of_the_attempt() {
         let status = soon(greeter(&client).say_hello(hello())).await.unwrap_err();
         assert_eq!(status.code(), Code::Unknown);
         assert_eq!(sent.text(), "sent", "it was done, and is not done again");
+    }
+}
+
+/// tonic's interceptors answer with a body of their own.
+#[tokio::test]
+async fn a_layer_that_makes_another_body_fits_inside_of_one_that_takes_it_back() {
+    let add_token = InterceptorLayer::new(|mut request: tonic::Request<()>| {
+        request
+            .metadata_mut()
+            .insert("x-token", "7".parse().unwrap());
+        Ok(request)
+    });
+    let back = MapResponseLayer::new(|answer: Response<_>| answer.map(ResponseBody::new));
+    for around_calls in [true, false] {
+        let recording = Recording::of(2);
+        let client = scripted(&recording, |request| async move {
+            assert_eq!(request.headers()["x-token"], "7");
+            match &*node_of(&request) {
+                "n0" => Ok(failing(Status::unavailable("busy"))),
+                node => Ok(greeting(node)),
+            }
+        });
+        let client = client.options(CallOptions::new().idempotent(true));
+        let wrapper = (back.clone(), add_token);
+        let client = match around_calls {
+            true => client.wrap_client(wrapper).build(),
+            false => client.wrap_call(wrapper).build(),
+        };
+        let answer = soon(greeter(&client.unwrap()).say_hello(hello())).await;
+        assert_eq!(answer.unwrap().into_inner().node, "n1");
+        assert_eq!(
+            recording.diary.text(),
+            "select:greeter next:n0 mark:n0:failed next:n1 mark:n1:ok"
+        );
     }
 }

@@ -20,6 +20,62 @@ pub type Changes = Pin<Box<dyn Stream<Item = Result<Change, Error>> + Send>>;
 /// Object-safe: an `Arc<dyn Registry>` is a registry too. Calls are boxed, since none is made per request.
 /// go-micro's `Registry` (`registry/registry.go`), with `GetService` and `Watch` made one: what is read and
 /// what is watched can then have no gap between them.
+///
+/// # Example
+/// One that others write to: whoever holds the sender says which addresses there are.
+/// ```
+/// use futures_util::{StreamExt, stream};
+/// use tokio::sync::watch;
+/// use tower_micro_registry::{
+///     BoxFuture, Change, Changes, Error, Node, RegisterOptions, Registry, Service, ServiceName,
+/// };
+///
+/// #[derive(Debug)]
+/// struct Told(watch::Receiver<Vec<String>>);
+///
+/// fn read_only() -> Error {
+///     Error::ReadOnly { registry: "told".into() }
+/// }
+///
+/// impl Registry for Told {
+///     fn watch<'a>(&'a self, service: &'a ServiceName) -> BoxFuture<'a, Result<Changes, Error>> {
+///         let mut told = self.0.clone();
+///         told.mark_changed(); // what is known already is the first change
+///         let sets = stream::unfold(told, |mut told| async {
+///             told.changed().await.ok()?;
+///             let addresses = told.borrow_and_update().clone();
+///             Some((addresses, told))
+///         });
+///         let name = service.clone();
+///         let changes = sets.map(move |addresses| {
+///             let none = Service::new(name.as_str(), "latest");
+///             let add = |service: Service, at: String| service.with_node(Node::new(at.clone(), at));
+///             Ok(Change::Reset(vec![addresses.into_iter().fold(none, add)]))
+///         });
+///         Box::pin(async { Ok(Box::pin(changes) as Changes) })
+///     }
+///
+///     fn register<'a>(
+///         &'a self,
+///         _: &'a Service,
+///         _: RegisterOptions,
+///     ) -> BoxFuture<'a, Result<(), Error>> {
+///         Box::pin(async { Err(read_only()) })
+///     }
+///
+///     fn deregister<'a>(&'a self, _: &'a Service) -> BoxFuture<'a, Result<(), Error>> {
+///         Box::pin(async { Err(read_only()) })
+///     }
+///
+///     fn services<'a>(&'a self) -> BoxFuture<'a, Result<Vec<ServiceName>, Error>> {
+///         Box::pin(async { Ok(Vec::new()) })
+///     }
+///
+///     fn name(&self) -> &str {
+///         "told"
+///     }
+/// }
+/// ```
 pub trait Registry: Debug + Send + Sync + 'static {
     /// Watches one service.
     ///

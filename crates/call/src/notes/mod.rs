@@ -6,7 +6,7 @@
 //!
 //! | note | written by | read by |
 //! |---|---|---|
-//! | [`CallOptions`] | caller and client wrappers, then the options layer | every layer |
+//! | [`CallOptions`] | options, from what the caller and client wrappers ask for | every layer |
 //! | the time | options; select and retry after a wait | attempt timeout, metadata |
 //! | [`Deadline`] | options | select, deadline, retry, pick, attempt timeout, metadata, wrappers |
 //! | [`ServiceName`] | the channel; select | wrappers, retry, pick |

@@ -10,7 +10,30 @@
 //! A client wrapper runs once per call and sees neither node nor attempt. A call wrapper runs once per attempt and sees both; what it
 //! returns is what the node is marked with and what the retry predicate sees.
 //!
-//! A wrapper is any [`Layer`], or an `async fn` through [`from_fn`](from_fn::from_fn). The doors build types, not
+//! A wrapper is any [`Layer`] that leaves the bodies their types, or an `async fn` through [`from_fn`](from_fn::from_fn). A layer that
+//! makes another body of an answer needs one more outside of it, which makes a [`ResponseBody`](tower_micro_call::ResponseBody) of that
+//! again:
+//!
+//! ```
+//! use http::Response;
+//! use tonic::service::InterceptorLayer;
+//! use tower::util::MapResponseLayer;
+//! use tower_micro_call::ResponseBody;
+//! use tower_micro_client::Client;
+//!
+//! let add_token = InterceptorLayer::new(|mut request: tonic::Request<()>| {
+//!     request.metadata_mut().insert("x-token", "secret".parse().expect("it is ASCII"));
+//!     Ok(request)
+//! });
+//! let back = MapResponseLayer::new(|answer: Response<_>| answer.map(ResponseBody::new));
+//! # let nodes = tower_micro_registry::Static::addresses("greeter", ["127.0.0.1:50051"])?;
+//! let client = Client::builder().registry(nodes).wrap_client((back, add_token)).build()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! An interceptor can also stand where it always did: `GreeterClient::with_interceptor(client.channel("greeter"), function)`.
+//!
+//! The doors build types, not
 //! a list: a layer costs what it does and nothing else. A builder that has to grow in a loop can be
 //! [erased](crate::ClientBuilder::erased) on the way, for one box per call and door.
 

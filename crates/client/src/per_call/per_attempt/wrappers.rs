@@ -26,6 +26,24 @@
 //! let request = tonic::Request::new(()).with_options(options);
 //! # let _ = request;
 //! ```
+//!
+//! Such functions know the onion's own bodies. By itself the layer needs them put in and taken out, and the options settled:
+//! ```
+//! use http::{Request, Response};
+//! use tower::ServiceBuilder;
+//! use tower_micro_call::{Body, Replay, ResponseBody};
+//! use tower_micro_client::{CallWrappersLayer, OptionsLayer, Preset};
+//!
+//! # async fn stack() {
+//! let channel = ServiceBuilder::new()
+//!     .map_request(|request: Request<tonic::body::Body>| request.map(Replay::capture))
+//!     .layer(OptionsLayer::new(Preset::Standard))
+//!     .layer(CallWrappersLayer::new())
+//!     .map_request(|request: Request<Body>| request.map(tonic::body::Body::restore))
+//!     .map_response(|response: Response<tonic::body::Body>| response.map(ResponseBody::from))
+//!     .service(tonic::transport::Channel::from_static("http://127.0.0.1:50051").connect_lazy());
+//! # }
+//! ```
 
 use std::{
     future::{Future, poll_fn},

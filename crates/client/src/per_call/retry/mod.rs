@@ -15,7 +15,9 @@
 //! node of its set can be connected to.
 //!
 //! # Units and defaults
-//! As the [`Preset`](crate::Preset) says; without a note those of `Preset::Standard`, with a budget of this layer's own.
+//! As the [`Preset`](crate::Preset) says; without a note those of `Preset::Standard`, with a budget of this layer's own. By itself it
+//! therefore repeats what no node has acted on, and no more: say [`RetryLayer::with_options`] that calls are idempotent, or put an
+//! [`OptionsLayer`](crate::OptionsLayer) outside, which reads what a request says of itself.
 //!
 //! # Errors
 //! The last attempt's, with the number of attempts and the one before; the predicate's, if it failed.
