@@ -4,9 +4,13 @@ use std::{future, sync::Arc, time::Duration};
 
 use tokio::{sync::Semaphore, time::advance};
 use tonic::Code;
-use tower::{limit::ConcurrencyLimitLayer, load_shed::LoadShedLayer};
+use tower::{
+    limit::{ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer},
+    load_shed::LoadShedLayer,
+};
 
 use tower_micro::{CallOptions, Client};
+use tower_micro_testkit::proto::greeter::greeter_client::GreeterClient;
 
 use crate::support::{Recording, call, greeter, greeting, hello, node_of, scripted, soon};
 
@@ -42,6 +46,28 @@ async fn past_its_limit_a_client_turns_calls_away_and_goes_on_when_there_is_room
     assert_eq!(recording.in_flight(), 2, "it has reached no node");
     drop(hanging);
     call(&client).await.unwrap();
+}
+
+/// Of two calls to each of two services, how many are sent while none is answered.
+fn sent(recording: &Recording, client: &Client) -> u32 {
+    let mut greeters = ["a", "b", "a", "b"].map(|name| GreeterClient::new(client.channel(name)));
+    let mut calls = greeters
+        .each_mut()
+        .map(|greeter| tokio_test::task::spawn(greeter.say_hello(hello())));
+    for call in &mut calls {
+        assert!(call.poll().is_pending());
+    }
+    recording.in_flight()
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_service_has_a_limit_of_its_own_unless_the_layer_holds_one_for_all() {
+    let recording = Recording::of(1);
+    let hanging = || scripted(&recording, |_| future::pending()).erased();
+    let own = hanging().wrap(ConcurrencyLimitLayer::new(1)).build();
+    assert_eq!(sent(&recording, &own.unwrap()), 2);
+    let shared = hanging().wrap(GlobalConcurrencyLimitLayer::new(1)).build();
+    assert_eq!(sent(&recording, &shared.unwrap()), 1);
 }
 
 /// Nodes that answer when they are told to.

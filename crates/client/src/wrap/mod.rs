@@ -33,6 +33,10 @@
 //!
 //! An interceptor can also stand where it always did: `GreeterClient::with_interceptor(client.channel("greeter"), function)`.
 //!
+//! Each service that a client calls has a stack of its own, so that a layer is applied once a service, when its channel is first asked
+//! for. What a layer makes then (the limit of tower's `ConcurrencyLimitLayer`) is the service's, what it holds itself
+//! (`GlobalConcurrencyLimitLayer`) is the client's.
+//!
 //! The doors build types, not
 //! a list: a layer costs what it does and nothing else. A builder that has to grow in a loop can be
 //! [erased](crate::ClientBuilder::erased) on the way, for one box per call and door.
