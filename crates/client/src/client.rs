@@ -107,13 +107,14 @@ impl Client {
     /// # use tower_micro_client::{Client, PoolOptions};
     /// # use tower_micro_call::CallOptions;
     /// # fn change(client: &Client) -> Result<(), tower_micro_client::BuildError> {
+    /// let options = CallOptions::new().retries(0);
     /// client.configure(|settings| {
-    ///     settings.options(CallOptions::new().retries(0));
+    ///     settings.options(options);
     ///     settings.set_pool(PoolOptions { size: 2, ..*settings.pool() });
     /// })
     /// # }
     /// ```
-    pub fn configure(&self, change: impl Fn(&mut Settings)) -> Result<(), BuildError> {
+    pub fn configure(&self, change: impl FnOnce(&mut Settings)) -> Result<(), BuildError> {
         let _changing = self.shared.changing.lock();
         let mut settings = Settings::clone(&self.shared.settings.load());
         change(&mut settings);
