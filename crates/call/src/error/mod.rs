@@ -159,6 +159,11 @@ impl Error {
             .map_or_else(|| self.text().to_owned(), ToString::to_string)
     }
 
+    /// The service that was called, if the call came so far as to know.
+    pub fn service(&self) -> Option<&ServiceName> {
+        self.0.service.as_ref()
+    }
+
     /// The node, if the attempt reached the point of having one.
     pub fn node(&self) -> Option<&Arc<Candidate>> {
         self.0.node.as_ref()

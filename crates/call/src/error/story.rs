@@ -124,7 +124,7 @@ impl Error {
             .service
             .as_ref()
             .map(|name| format!("service {name}"));
-        let node = self.node().map(|node| place_of(node));
+        let node = self.node().map(|node| format!("node {node}"));
         let attempts = match self.attempts() {
             0 => None,
             1 => Some("1 attempt".to_owned()),
@@ -151,12 +151,4 @@ fn told(
         told.set_source(cause);
     }
     told
-}
-
-fn place_of(node: &Candidate) -> String {
-    if node.id.is_empty() || node.id == node.address {
-        format!("node {}", node.address)
-    } else {
-        format!("node {} at {}", node.id, node.address)
-    }
 }

@@ -22,6 +22,23 @@ pub struct Node {
     pub metadata: Metadata,
 }
 
+/// Its id and its address; the address alone where there is no other id.
+///
+/// ```
+/// use tower_micro_registry::Node;
+///
+/// assert_eq!(Node::new("greeter-1", "10.0.0.1:80").to_string(), "greeter-1 at 10.0.0.1:80");
+/// assert_eq!(Node::new("", "10.0.0.1:80").to_string(), "10.0.0.1:80");
+/// ```
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.id.is_empty() || self.id == self.address {
+            return f.write_str(&self.address);
+        }
+        write!(f, "{} at {}", self.id, self.address)
+    }
+}
+
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Node")
