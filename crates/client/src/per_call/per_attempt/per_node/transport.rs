@@ -40,7 +40,7 @@ use tower_service::Service;
 
 use super::{
     connect::Connect,
-    pool::{Lent, Nodes, Pool, Sweeper, Wanted},
+    pool::{Lent, Nodes, Pool, Sweeper, Swept, Wanted},
 };
 use crate::{Preset, Settings};
 
@@ -96,14 +96,23 @@ impl<K: Connect> NodeTransport<K> {
         if let Some(known) = nodes.ways_to(node) {
             return shared.pool.lend(known, &wanted);
         }
-        shared.sweeper.look_after(shared, Shared::sweep);
-        shared.pool.grow(&wanted)
+        let lent = shared.pool.grow(&wanted);
+        Sweeper::look_after(shared);
+        lent
     }
 }
 
-impl<K: Connect> Shared<K> {
+impl<K: Connect> Swept for Shared<K> {
     fn sweep(&self) {
         self.pool.sweep(&self.connect, self.settings.load().pool());
+    }
+
+    fn forsake(&self) {
+        self.pool.forget();
+    }
+
+    fn sweeper(&self) -> &Sweeper {
+        &self.sweeper
     }
 }
 
@@ -286,6 +295,29 @@ mod tests {
         Notes::of_mut(&mut request).set_node(Arc::clone(node));
         let transport = transport.ready().await.unwrap();
         transport.call(request).await.unwrap();
+    }
+
+    fn runtime() -> tokio::runtime::Runtime {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_time().start_paused(true).build().unwrap()
+    }
+
+    #[test]
+    fn connections_are_looked_after_though_the_runtime_of_the_first_call_has_ended() {
+        let connect = Counted::default();
+        let mut transport = NodeTransport::new(connect.clone());
+        let [gone, other] = ["a:1", "b:1"].map(Candidate::at);
+        runtime().block_on(async {
+            call(&mut transport, &gone).await;
+            call(&mut transport, &other).await;
+        });
+        assert_eq!(connect.made_and_there(), (2, 2));
+        runtime().block_on(async {
+            call(&mut transport, &other).await;
+            gone.depart();
+            sleep(Duration::from_secs(11)).await;
+        });
+        assert_eq!(connect.made_and_there(), (2, 1));
     }
 
     #[tokio::test(start_paused = true)]

@@ -41,7 +41,11 @@ use foldhash::fast::RandomState;
 use tower_micro_call::Error;
 use tower_micro_selector::Candidate;
 
-pub(super) use self::{lent::Lent, sweep::Sweeper, ways::Nodes};
+pub(super) use self::{
+    lent::Lent,
+    sweep::{Sweeper, Swept},
+    ways::Nodes,
+};
 use self::{node::Node, ways::Ways};
 use super::connect::Connect;
 use crate::PoolOptions;
@@ -137,6 +141,12 @@ impl<K: Connect> Pool<K> {
         if !is_same {
             self.publish(published.anew(&owned));
         }
+    }
+
+    /// Has the next call to each node come by the slow way, and keeps the connections.
+    pub(super) fn forget(&self) {
+        let _owned = self.owned();
+        self.publish(self.published.load().none());
     }
 
     fn owned(&self) -> MutexGuard<'_, Owned<K>> {

@@ -58,6 +58,14 @@ impl<C> Nodes<C> {
         self.next(by_address, nodes)
     }
 
+    /// The same with no nodes.
+    pub(super) fn none(&self) -> Self {
+        Self {
+            version: self.version.wrapping_add(1),
+            ..Self::default()
+        }
+    }
+
     fn next<K>(&self, by_address: ByAddress<C>, nodes: &Owned<K>) -> Self
     where
         K: Connect<Connection = C>,
