@@ -238,18 +238,27 @@ async fn a_call_that_fails_for_good_names_the_node_it_failed_on_last() {
     assert_eq!(seen[0].get("tower_micro.node.id"), "n0");
 }
 
+/// The spans of a call whose node hangs. It has more time each time that the node was not reached within it.
+async fn met_its_deadline() -> Vec<Seen> {
+    let mut time = Duration::from_millis(50);
+    loop {
+        let (telescope, fleet) = (Telescope::new(), Traced::of(1).await);
+        fleet.greeters[0].answer(Answer::Never);
+        let options = CallOptions::new().timeout(time).retries(0);
+        let client = fleet.client(Attempts::Always);
+        let mut stub = greeter(&client);
+        let error = soon(stub.say_hello(hello().with_options(options))).await;
+        assert_eq!(error.unwrap_err().code(), Code::DeadlineExceeded);
+        if fleet.greeters[0].calls() > 0 {
+            return telescope.until(3).await;
+        }
+        time *= 2;
+    }
+}
+
 #[tokio::test]
 async fn a_deadline_is_told_at_every_level() {
-    let (telescope, fleet) = (Telescope::new(), Traced::of(1).await);
-    fleet.greeters[0].answer(Answer::Never);
-    let options = CallOptions::new()
-        .timeout(Duration::from_millis(50))
-        .retries(0);
-    let client = fleet.client(Attempts::Always);
-    let mut stub = greeter(&client);
-    let error = soon(stub.say_hello(hello().with_options(options))).await;
-    assert_eq!(error.unwrap_err().code(), Code::DeadlineExceeded);
-    let seen = telescope.until(3).await;
+    let seen = met_its_deadline().await;
     let tree = tree(&seen);
     let ours = "\
 greeter.Greeter/SayHello CLIENT DEADLINE_EXCEEDED !
