@@ -95,17 +95,24 @@ impl Way {
         match start {
             Start::Sent(exchange) => Phase::Exchanging(exchange),
             Start::Refused(error) => Phase::Refused(Some(error)),
-            Start::Full(request) => Phase::Queueing(Box::new(Queueing {
-                place: self.slot.queue().join(),
-                way: self,
-                link: Arc::clone(link),
-                request: Some(request),
-            })),
+            Start::Full(request) => Phase::Queueing(Box::new(self.wait(link, request))),
             Start::Closed(request, _) if self.dials < MAX_DIALS => self.connect(request),
             Start::Closed(_, cause) => {
                 let error = Error::transport(cause).with_disposition(Disposition::NeverSent);
                 Phase::Refused(Some(error))
             }
+        }
+    }
+
+    fn wait(self, link: &Arc<Link>, request: Request<Body>) -> Queueing {
+        let place = self.slot.queue().join();
+        // The peer may have allowed more when nobody waited yet.
+        link.look();
+        Queueing {
+            place,
+            way: self,
+            link: Arc::clone(link),
+            request: Some(request),
         }
     }
 }
@@ -167,5 +174,60 @@ impl fmt::Debug for ResponseFuture {
             Phase::Exchanging(_) => "exchanging",
         };
         write!(f, "ResponseFuture({phase})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::ready, io, sync::Mutex, task::Waker, time::Duration};
+
+    use http::HeaderValue;
+    use tokio::{
+        io::{AsyncWriteExt, DuplexStream, duplex},
+        time::sleep,
+    };
+    use tower_micro_registry::Node;
+
+    use super::{
+        super::{H2, origin::Origin},
+        *,
+    };
+
+    /// A place whose connection is the returned pipe.
+    fn slot() -> (Arc<Slot>, DuplexStream) {
+        let (near, peer) = duplex(1 << 16);
+        let near = Mutex::new(Some(near));
+        let connect = H2::new().dial(move |_: &Node| {
+            let near = near.lock().unwrap().take();
+            ready(near.ok_or(io::ErrorKind::ConnectionRefused.into()))
+        });
+        let origin = Origin::new(false, "a:1".parse().unwrap(), HeaderValue::from_static("a"));
+        let node = Node::new("a", "a:1");
+        let slot = Slot::new(connect, node, origin, Duration::MAX, &Arc::default());
+        (slot, peer)
+    }
+
+    /// SETTINGS with MAX_CONCURRENT_STREAMS.
+    fn allowing(streams: u32) -> Vec<u8> {
+        let head = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3];
+        [&head[..], &streams.to_be_bytes()].concat()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn streams_that_are_allowed_just_before_one_waits_are_not_waited_for() {
+        let (slot, mut peer) = slot();
+        peer.write_all(&allowing(1)).await.unwrap();
+        Arc::clone(&slot).opened().await.unwrap();
+        let link = slot.link().unwrap().get();
+        let _busy = link.start(slot.origin(), Request::default());
+        let full = link.start(slot.origin(), Request::default());
+        assert!(matches!(full, Start::Full(_)));
+        peer.write_all(&allowing(2)).await.unwrap();
+        // The connection reads it meanwhile.
+        sleep(Duration::from_secs(1)).await;
+        let mut call = ResponseFuture(Way { slot, dials: 0 }.go_on(&link, full));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut call).poll(&mut context).is_pending());
+        assert_eq!(format!("{call:?}"), "ResponseFuture(exchanging)");
     }
 }
