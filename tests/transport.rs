@@ -6,3 +6,4 @@ mod dials;
 mod life;
 mod queue;
 mod restart;
+mod runtimes;

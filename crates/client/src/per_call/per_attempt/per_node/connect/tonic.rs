@@ -4,7 +4,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker, ready},
     time::Duration,
 };
@@ -129,13 +129,16 @@ impl Connect for Tonic {
         node.check_address()
             .map_err(|invalid| unusable(&node.address, &invalid))?;
         let endpoint = self.endpoint_of(&node.address)?;
-        let channel = match (&self.template, timeout) {
-            // What a template says of sockets is known to tonic's own connector only.
-            (Some(_), Some(timeout)) => endpoint.connect_timeout(timeout).connect_lazy(),
-            (Some(_), None) => endpoint.connect_lazy(),
-            (None, timeout) => endpoint.connect_with_connector_lazy(gathering(timeout)),
-        };
-        Ok(TonicConnection::new(channel))
+        let is_template = self.template.is_some();
+        Ok(TonicConnection::new(move || {
+            let endpoint = endpoint.clone();
+            match (is_template, timeout) {
+                // What a template says of sockets is known to tonic's own connector only.
+                (true, Some(timeout)) => endpoint.connect_timeout(timeout).connect_lazy(),
+                (true, None) => endpoint.connect_lazy(),
+                (false, timeout) => endpoint.connect_with_connector_lazy(gathering(timeout)),
+            }
+        }))
     }
 }
 
@@ -163,17 +166,29 @@ impl fmt::Debug for Tonic {
 pub struct TonicConnection(Arc<Shared>);
 
 /// A channel reserves a place in its queue in a box of its own, which each clone makes anew: so one is used again and again.
-#[derive(Debug)]
 struct Shared {
+    make: Box<dyn Fn() -> Channel + Send + Sync>,
     /// For whoever has to wait, be it for the one that is used.
-    channel: Channel,
+    channel: Mutex<Channel>,
     used: Mutex<Channel>,
 }
 
 impl TonicConnection {
-    fn new(channel: Channel) -> Self {
-        let used = Mutex::new(channel.clone());
-        Self(Arc::new(Shared { channel, used }))
+    fn new(make: impl Fn() -> Channel + Send + Sync + 'static) -> Self {
+        let channel = make();
+        Self(Arc::new(Shared {
+            make: Box::new(make),
+            used: Mutex::new(channel.clone()),
+            channel: Mutex::new(channel),
+        }))
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("channel", &self.channel)
+            .finish_non_exhaustive()
     }
 }
 
@@ -199,12 +214,18 @@ impl Shared {
         if let Ok(mut used) = self.used.try_lock()
             && let Poll::Ready(ready) = used.poll_ready(&mut context)
         {
-            return match ready {
-                Ok(()) => Phase::Answering(used.call(request)),
-                Err(error) => Phase::Refused(Some(Error::transport(error))),
-            };
+            if ready.is_ok() {
+                return Phase::Answering(used.call(request));
+            }
+            // The task of a channel ends with its runtime, and then it takes no request for ever.
+            *used = (self.make)();
+            *self.waited_for() = used.clone();
         }
-        Phase::Readying(Box::new((self.channel.clone(), Some(request))))
+        Phase::Readying(Box::new((self.waited_for().clone(), Some(request))))
+    }
+
+    fn waited_for(&self) -> MutexGuard<'_, Channel> {
+        self.channel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -217,7 +238,6 @@ pub struct ResponseFuture {
 
 #[derive(Debug)]
 enum Phase {
-    Refused(Option<Error>),
     /// The channel's queue is full, or another thread has it.
     Readying(Box<(Channel, Option<Request<tonic::body::Body>>)>),
     Answering(tonic::transport::channel::ResponseFuture),
@@ -230,9 +250,6 @@ impl Future for ResponseFuture {
         let this = &mut *self;
         loop {
             let answer = match &mut this.phase {
-                Phase::Refused(error) => {
-                    return Poll::Ready(Err(error.take().expect("polled after it was ready")));
-                }
                 Phase::Readying(waiting) => {
                     let (channel, request) = &mut **waiting;
                     ready!(channel.poll_ready(cx)).map_err(Error::transport)?;
@@ -275,7 +292,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_waits_for_no_other_that_uses_the_handle() {
-        let mut connection = TonicConnection::new(channel());
+        let mut connection = TonicConnection::new(channel);
         let shared = connection.clone();
         let used = shared.0.used.lock().unwrap();
         let beside = connection.call(Request::default());
