@@ -112,6 +112,15 @@ async fn a_node_that_gives_up_when_it_has_passed_does_not_make_the_call_cancelle
 }
 
 #[tokio::test(start_paused = true)]
+async fn nor_does_one_that_resets_the_stream_then() {
+    let client = scripted(&Recording::of(1), |_| async {
+        sleep(SECOND).await;
+        Err(Error::transport(h2::Error::from(h2::Reason::CANCEL)))
+    });
+    ends_after_a_second(client, &["node n0 at 10.0.0.0:1", "1 attempt"]).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn nor_does_one_that_gives_up_in_the_middle_of_its_answer() {
     let client = scripted(&Recording::of(1), |_| async {
         let end = async {

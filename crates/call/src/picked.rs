@@ -119,7 +119,7 @@ impl Picked {
             return self.time_out();
         }
         match error.of_attempt() {
-            Ok(error) if gave_up(&error) && self.is_overdue() => self.time_out(),
+            Ok(error) if error.is_cancelled_by_node() && self.is_overdue() => self.time_out(),
             Ok(error) => {
                 let error = self.explain(error);
                 self.end(End::Failed(&error));
@@ -196,11 +196,6 @@ impl Ended for Picked {
     fn ended(mut self: Box<Self>, end: End<'_>) {
         self.end(end);
     }
-}
-
-/// Whether a node has cancelled the call. If the time is up it did so for want of time: it was told how long it has.
-fn gave_up(error: &Error) -> bool {
-    error.kind() == Kind::Status && error.code() == Code::Cancelled
 }
 
 impl Drop for Picked {

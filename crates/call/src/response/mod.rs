@@ -319,7 +319,12 @@ impl ResponseBody {
     }
 
     fn broke(&mut self, status: Status) -> Status {
-        self.fail(Error::of_body(status).spoken(self.0.dialect))
+        let error = Error::of_body(status);
+        self.fail(if error.is_cancelled_by_node() && self.is_overdue() {
+            self.too_late()
+        } else {
+            error.spoken(self.0.dialect)
+        })
     }
 
     fn stopped(&mut self) -> Status {

@@ -167,6 +167,32 @@ async fn a_method_that_is_marked_is_not_advised_to_be() {
     assert!(!read.unwrap_err().message().contains("streaming"));
 }
 
+/// A stream that its node resets after three seconds, with CANCEL.
+fn reset() -> ResponseBody {
+    let reset = async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let mut status = Status::cancelled("reset");
+        status.set_source(Arc::new(h2::Error::from(h2::Reason::CANCEL)));
+        Err::<Frame<Bytes>, _>(status)
+    };
+    let frames = futures_util::stream::iter([message()]).chain(futures_util::stream::once(reset));
+    tonic::body::Body::new(StreamBody::new(frames)).into()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_resets_the_stream_when_the_time_is_up_does_not_cancel_it() {
+    for (seconds, code) in [(3, Code::DeadlineExceeded), (4, Code::Cancelled)] {
+        let mut body = reset();
+        body.set_deadline(Deadline::after(
+            Duration::from_secs(seconds),
+            Instant::now(),
+        ));
+        let (read, ends) = read(body).await;
+        assert_eq!(read.unwrap_err().code(), code);
+        assert_eq!(ends, [format!("{code:?}")]);
+    }
+}
+
 #[tokio::test]
 async fn frames_that_were_looked_at_come_first_and_in_order() {
     let mut body = body_of(vec![message(), trailers(&[("grpc-status", "0")])]);

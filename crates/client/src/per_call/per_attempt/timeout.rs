@@ -198,8 +198,8 @@ where
 /// The node knows how long it has, and may say that it gave up before a timer of ours fires: that is the same end, told twice.
 #[cold]
 fn ended(error: Error, limit: Option<Limit>, expiry: Option<Instant>) -> Error {
-    let gave_up = error.kind() == Kind::Status
-        && matches!(error.code(), Code::Cancelled | Code::DeadlineExceeded);
+    let timed_out = error.kind() == Kind::Status && error.code() == Code::DeadlineExceeded;
+    let gave_up = timed_out || error.is_cancelled_by_node();
     let is_over = gave_up && expiry.is_some_and(|expiry| expiry <= Instant::now());
     match limit.filter(|_| is_over) {
         Some(limit) => limit.error(),
