@@ -59,7 +59,8 @@ impl<S, B, F> From<Box<Flight<S, B, F>>> for ResponseFuture<S, B, F> {
 #[derive(Debug)]
 struct Inner<S> {
     spare: Option<Arc<S>>,
-    own: Option<S>,
+    /// In a box, for few calls have one.
+    own: Option<Box<S>>,
 }
 
 impl<S: Clone> Inner<S> {
@@ -69,7 +70,7 @@ impl<S: Clone> Inner<S> {
 
     fn own(&mut self) -> &mut S {
         if self.own.is_none() {
-            self.own = Some(self.fresh());
+            self.own = Some(Box::new(self.fresh()));
         }
         self.own.as_mut().expect("made above")
     }
@@ -129,7 +130,7 @@ where
                 Poll::Pending => {
                     // Whoever has begun to wait goes on waiting, with this call.
                     let fresh = S::clone(spare);
-                    self.inner.own = Some(mem::replace(first, fresh));
+                    self.inner.own = Some(Box::new(mem::replace(first, fresh)));
                     Phase::Readying(Box::new(Some(request)))
                 }
             },
