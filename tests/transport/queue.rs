@@ -74,6 +74,13 @@ async fn requests_do_not_wait_for_a_stream_while_another_connection_is_being_ope
     assert_eq!(peer.seen().dials, 2);
 }
 
+async fn one_is_served_beside_a_busy_one(peer: &Peer, client: &Client) {
+    let busy = begin(client);
+    soon(peer.has_seen(|seen| seen.requests == 1)).await;
+    soon(begin(client)).await.unwrap().unwrap();
+    assert!(!busy.is_finished());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_request_that_waits_for_a_stream_goes_elsewhere_when_its_connection_takes_no_more() {
     let goes = Goaway {
@@ -83,10 +90,7 @@ async fn a_request_that_waits_for_a_stream_goes_elsewhere_when_its_connection_ta
     let first = [MaxStreams(1), AwaitRequest, Wait(SECOND), goes];
     let peer = Peer::script(first).then([Settings, Serve]);
     let client = narrow(&peer);
-    let busy = begin(&client);
-    soon(peer.has_seen(|seen| seen.requests == 1)).await;
-    soon(begin(&client)).await.unwrap().unwrap();
-    assert!(!busy.is_finished());
+    one_is_served_beside_a_busy_one(&peer, &client).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,10 +126,7 @@ async fn streams_that_a_peer_allows_later_are_used() {
     ];
     let peer = Peer::script(first);
     let client = narrow(&peer);
-    let busy = begin(&client);
-    soon(peer.has_seen(|seen| seen.requests == 1)).await;
-    soon(begin(&client)).await.unwrap().unwrap();
-    assert!(!busy.is_finished());
+    one_is_served_beside_a_busy_one(&peer, &client).await;
 }
 
 #[tokio::test(start_paused = true)]

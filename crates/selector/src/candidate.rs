@@ -146,7 +146,7 @@ impl Candidate {
 
     /// The share of the calls this node should get, relative to the others: metadata key
     /// [`WEIGHT`], a decimal `u32`. [`DEFAULT_WEIGHT`] when it is missing or not a number. Read by
-    /// [`Weighted`](crate::Weighted) alone, which chooses a node of weight 0 only when all are 0.
+    /// [`Weighted`](crate::Weighted) and [`RingHash`](crate::RingHash), which choose a node of weight 0 only when all are 0.
     #[must_use]
     pub fn weight(&self) -> u32 {
         self.weight

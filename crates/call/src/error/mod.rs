@@ -174,8 +174,9 @@ impl Error {
         self.0.attempts
     }
 
-    /// Whether the node has cancelled the call, by a status or by a reset of its stream. If the time is up that it was told, it did so for want
-    /// of time: tonic's servers answer so, others reset (grpc-go reads both as the deadline, `internal/transport/http2_client.go`).
+    /// Whether the node has cancelled the call, by a status or by a reset of its stream. When the time is up that it was told, it did so
+    /// for want of time: tonic's servers answer so, others reset (grpc-go reads a reset as the deadline then,
+    /// `internal/transport/http2_client.go`).
     pub fn is_cancelled_by_node(&self) -> bool {
         matches!(self.kind(), Kind::Status | Kind::Transport) && self.code() == Code::Cancelled
     }

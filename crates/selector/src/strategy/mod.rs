@@ -62,7 +62,8 @@ pub trait Strategy: fmt::Debug + Send + Sync {
     fn pick(&self, nodes: &Candidates, turn: &Turn) -> Option<usize>;
 
     /// Works out beforehand what [`pick`](Self::pick) needs to know of `nodes`. A selector that keeps a list for many
-    /// calls asks for it once, before they choose; nobody asks for a list that one call has. Most strategies need nothing.
+    /// calls asks for it before they choose, and may ask again; nobody asks for a list that one call has. Most strategies
+    /// need nothing.
     fn prepare(&self, nodes: &Candidates) {
         let _ = nodes;
     }

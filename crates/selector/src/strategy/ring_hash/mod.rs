@@ -22,8 +22,8 @@ use crate::Candidates;
 /// The next attempt of a call goes to the next node clockwise, and so do calls whose node is
 /// [out](crate::Candidate::is_out): when it is back they are, too.
 ///
-/// The places are sorted when the nodes change, at most 65 536 of them in 16 bytes each: a choice takes as long among
-/// ten thousand nodes as among ten. A list that is made for a single call is looked through instead.
+/// The places are sorted when the nodes change, some 32 768 of them at most in 12 bytes each (from 257 nodes on each
+/// has fewer, and at least one): a choice takes as long among ten thousand nodes as among ten. A list that is made for a single call is looked through instead.
 ///
 /// # Example
 ///
