@@ -140,6 +140,7 @@ where
                         attempt: answer::ResponseFuture::refused(error),
                         picked,
                         reports,
+                        has_waited: false,
                     };
                 }
             }
@@ -149,6 +150,7 @@ where
             attempt: answer::ResponseFuture::Calling(self.inner.call(request)),
             picked,
             reports,
+            has_waited: false,
         }
     }
 }
@@ -161,6 +163,7 @@ pub struct ResponseFuture<F> {
     attempt: answer::ResponseFuture<F>,
     picked: Option<Picked>,
     reports: bool,
+    has_waited: bool,
 }
 
 impl<F, RB, E> Future for ResponseFuture<F>
@@ -181,6 +184,8 @@ where
                     None => answer,
                 })
             }
+            // Whoever keeps the deadline asks once more when it has passed: before, the clock need not be read.
+            Poll::Pending if !std::mem::replace(this.has_waited, true) => Poll::Pending,
             Poll::Pending => match this.picked.take_if(|picked| picked.is_overdue()) {
                 Some(picked) => Poll::Ready(Err(picked.time_out())),
                 None => Poll::Pending,
