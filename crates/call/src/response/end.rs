@@ -13,6 +13,26 @@ pub enum End<'a> {
     Dropped,
 }
 
+/// Whether the call is over, and how it ended.
+#[derive(Default)]
+pub(super) enum State {
+    #[default]
+    Open,
+    Ok,
+    Failed(Error),
+}
+
+impl State {
+    /// The end that has come, if one has.
+    pub(super) const fn end(&self) -> Option<End<'_>> {
+        match self {
+            Self::Open => None,
+            Self::Ok => Some(End::Ok),
+            Self::Failed(error) => Some(End::Failed(error)),
+        }
+    }
+}
+
 /// Waits for the end of a call. Implemented for closures.
 pub trait Ended: Send {
     /// The call has ended. Called once.

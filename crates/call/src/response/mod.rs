@@ -16,14 +16,15 @@
 //! ```
 
 mod adopt;
+mod clock;
 mod end;
+mod paying;
 #[cfg(test)]
 mod tests;
 
 use std::{
     any::Any,
-    fmt,
-    future::Future,
+    fmt, mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -33,12 +34,14 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use smallvec::SmallVec;
-use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::{Code, Status};
 use tower_micro_selector::Candidate;
 
 pub use adopt::AnswerBody;
+use clock::Clock;
+use end::State;
 pub use end::{End, Ended, SharedEnded};
+use paying::Paying;
 
 use crate::{BoxError, Common, Deadline, Dialect, Disposition, Error, Kind, Picked, status};
 
@@ -58,7 +61,7 @@ struct Inner {
     /// The node that answers, its connection, and what a success pays into: every call has them, so they need no box.
     picked: Option<Picked>,
     connection: Option<Arc<dyn SharedEnded>>,
-    paid: Option<Arc<Common>>,
+    paying: Option<Paying>,
     waiting: SmallVec<[Box<dyn Ended>; 2]>,
     clock: Option<Clock>,
     dialect: Dialect,
@@ -73,21 +76,6 @@ struct Inner {
 
 /// What a reader of a body gets.
 type Polled = Poll<Option<Result<Frame<Bytes>, Status>>>;
-
-/// Whether the call is over, and how it ended.
-#[derive(Default)]
-enum State {
-    #[default]
-    Open,
-    Ok,
-    Failed(Error),
-}
-
-/// The deadline, and the timer that is armed when the body has to wait.
-struct Clock {
-    deadline: Deadline,
-    expiry: Option<Pin<Box<Sleep>>>,
-}
 
 impl Default for ResponseBody {
     fn default() -> Self {
@@ -136,16 +124,10 @@ impl ResponseBody {
     /// Ends the call when `deadline` passes, however much of the body has come; the earlier one, if it was given one before.
     #[inline]
     pub fn set_deadline(&mut self, deadline: Deadline) {
-        if self.ends_by(deadline) {
-            return;
-        }
-        let expiry = None;
-        self.0.clock = Some(Clock { deadline, expiry });
-    }
-
-    fn ends_by(&self, deadline: Deadline) -> bool {
         let clock = self.0.clock.as_ref();
-        clock.is_some_and(|clock| clock.deadline.instant() <= deadline.instant())
+        if clock.is_none_or(|clock| !clock.ends_by(deadline)) {
+            self.0.clock = Some(Clock::new(deadline));
+        }
     }
 
     /// The method is known to be a stream, so that its deadline needs no advice.
@@ -163,20 +145,17 @@ impl ResponseBody {
 
     /// Tells `ended` how the call ends; at once if it has.
     pub fn on_end(&mut self, ended: Box<dyn Ended>) {
-        match &self.0.state {
-            State::Open => self.0.waiting.push(ended),
-            State::Ok => ended.ended(End::Ok),
-            State::Failed(error) => ended.ended(End::Failed(error)),
+        match self.0.state.end() {
+            None => self.0.waiting.push(ended),
+            Some(end) => ended.ended(end),
         }
     }
 
     /// Ends `picked` when the call ends; at once if it has. The answer of another client has one already, which ends with it too.
     #[inline]
     pub fn set_picked(&mut self, mut picked: Picked) {
-        match &self.0.state {
-            State::Open => {}
-            State::Ok => picked.end(End::Ok),
-            State::Failed(error) => picked.end(End::Failed(error)),
+        if let Some(end) = self.0.state.end() {
+            picked.end(end);
         }
         if let Some(other) = self.0.picked.replace(picked) {
             self.on_end(Box::new(other));
@@ -202,24 +181,20 @@ impl ResponseBody {
     /// Tells `connection`, which carries many calls, how this one ends; at once if it has.
     #[inline]
     pub fn set_connection(&mut self, connection: Arc<dyn SharedEnded>) {
-        match &self.0.state {
-            State::Open => self.0.connection = Some(connection),
-            State::Ok => connection.ended(End::Ok),
-            State::Failed(error) => connection.ended(End::Failed(error)),
+        match self.0.state.end() {
+            None => self.0.connection = Some(connection),
+            Some(end) => connection.ended(end),
         }
     }
 
     /// Pays the budget of the call's options if it ends well.
     #[inline]
     pub fn pay_budget_of(&mut self, common: Arc<Common>) {
-        match &self.0.state {
-            State::Open => {
-                if let Some(other) = self.0.paid.replace(common) {
-                    self.on_end(Box::new(Paying(other)));
-                }
-            }
-            State::Ok => pay(&common),
-            State::Failed(_) => {}
+        let paying = Paying(common);
+        if let Some(end) = self.0.state.end() {
+            paying.told(end);
+        } else if let Some(other) = self.0.paying.replace(paying) {
+            self.on_end(Box::new(other));
         }
     }
 
@@ -335,11 +310,7 @@ impl ResponseBody {
         let Some(clock) = &mut self.0.clock else {
             return Poll::Pending;
         };
-        let at = clock.deadline.instant();
-        let expiry = clock
-            .expiry
-            .get_or_insert_with(|| Box::pin(sleep_until(at)));
-        ready!(expiry.as_mut().poll(cx));
+        ready!(clock.poll(cx));
         let error = self.too_late();
         Poll::Ready(Some(Err(self.fail(error))))
     }
@@ -347,13 +318,11 @@ impl ResponseBody {
     /// Whether the deadline has passed. A node that cancels then has given up because of it, sooner than a timer of ours fired.
     #[cold]
     fn is_overdue(&self) -> bool {
-        let clock = self.0.clock.as_ref();
-        clock.is_some_and(|clock| clock.deadline.has_passed(Instant::now()))
+        self.0.clock.as_ref().is_some_and(Clock::has_passed)
     }
 
     fn too_late(&self) -> Error {
-        let clock = self.0.clock.as_ref();
-        let timeout = clock.map(|clock| clock.deadline.timeout());
+        let timeout = self.0.clock.as_ref().map(Clock::timeout);
         let error = Error::deadline(timeout.unwrap_or_default(), self.0.dialect);
         if self.0.data_frames > 1 && !self.0.streaming {
             return error.with_hint(
@@ -399,34 +368,13 @@ impl ResponseBody {
         if let Some(connection) = self.0.connection.take() {
             connection.ended(end);
         }
-        if let (Some(common), End::Ok) = (self.0.paid.take(), end) {
-            pay(&common);
+        if let Some(paying) = self.0.paying.take() {
+            paying.told(end);
         }
         if !self.0.waiting.is_empty() {
-            let waiting = std::mem::take(&mut self.0.waiting);
+            let waiting = mem::take(&mut self.0.waiting);
             waiting.into_iter().for_each(|waiting| waiting.ended(end));
         }
-    }
-}
-
-/// A budget that is paid besides.
-struct Paying(Arc<Common>);
-
-impl Ended for Paying {
-    fn ended(self: Box<Self>, end: End<'_>) {
-        if matches!(end, End::Ok) {
-            pay(&self.0);
-        }
-    }
-}
-
-#[inline]
-fn pay(common: &Common) {
-    let budget = common.options().and_then(|options| options.get_budget());
-    let Some(budget) = budget else { return };
-    match common.deadline().and_then(|deadline| deadline.began()) {
-        Some(began) => budget.deposit_since(began),
-        None => budget.deposit(),
     }
 }
 

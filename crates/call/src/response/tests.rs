@@ -5,6 +5,7 @@ use std::{
 
 use futures_util::StreamExt;
 use http_body_util::{BodyExt, StreamBody};
+use tokio::time::Instant;
 
 use super::*;
 use crate::{CallOptions, Notes};
