@@ -87,6 +87,12 @@ fn the_preset_go_micro_v4_does_what_v4_11_0_did() {
 }
 
 #[test]
+fn what_was_not_recorded_is_as_the_source_of_go_micro_says() {
+    let report = replay(&root().join("tests/traces/derived.json"));
+    assert_eq!(report.reasons().count(), 0, "all of it is applicable");
+}
+
+#[test]
 fn the_file_that_tower_micro_traces_names_is_replayed_too() {
     if let Some(file) = std::env::var_os("TOWER_MICRO_TRACES") {
         replay(Path::new(&file));

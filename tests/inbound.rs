@@ -115,6 +115,15 @@ async fn metadata_of_a_call_goes_along_with_the_calls_its_handler_makes() {
 }
 
 #[tokio::test]
+async fn a_key_without_a_value_does_not_go_along() {
+    let two = Two::start(Preset::GoMicroV2, ask).await;
+    let sent = [("x-tenant", ""), ("x-request-id", "7")];
+    two.call(sent).await.unwrap();
+    assert_eq!(two.header("x-tenant"), None);
+    assert_eq!(two.header("x-request-id").unwrap(), "7");
+}
+
+#[tokio::test]
 async fn headers_that_belong_to_one_call_do_not_go_along() {
     let two = Two::start(Preset::Standard, ask).await;
     two.call([

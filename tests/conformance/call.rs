@@ -15,6 +15,7 @@ use tower_micro::{
 use super::{
     choices::Choices,
     client::Parts,
+    deliberate::is_refused,
     events::shown,
     scenario::{Call, CallContext, Input, Transport},
     selector,
@@ -125,10 +126,10 @@ fn from_now(milliseconds: i64) -> Instant {
 
 fn metadata_of(pairs: &BTreeMap<String, String>) -> Metadata {
     let mut metadata = Metadata::new();
-    for (key, value) in pairs {
+    for (key, value) in pairs.iter().filter(|(key, value)| !is_refused(key, value)) {
         metadata
             .insert(key, value)
-            .expect("found to be header names");
+            .expect("found not to be refused");
     }
     metadata
 }

@@ -3,15 +3,20 @@
 mod stream;
 
 use serde_json::{Value, json};
+use tower_micro::Preset;
 
 use self::stream::Opening;
 use super::{
     choice::{Choice, Names},
     choices::Choices,
     client::after_client,
+    deliberate::is_refused,
     events::ours,
     scenario::{Call, Input, Transport},
 };
+
+/// What the wrappers of go-micro v2's `NewService` send along.
+const OF_THE_SERVICE: [&str; 3] = ["Micro-From-Service", "Micro-Trace-Id", "Micro-Span-Id"];
 
 /// The events of a trace, as ours should be, or the name of the difference that makes ours others.
 pub(super) fn expected(trace: &[Value], choices: &Choices) -> Result<Vec<Value>, &'static str> {
@@ -53,6 +58,8 @@ struct Expected<'a> {
     late: Option<Value>,
     /// Whether the transport's last word was an error.
     failed_last: bool,
+    /// Whether the call was cancelled.
+    cancelled: bool,
     events: Vec<Value>,
 }
 
@@ -68,6 +75,7 @@ impl<'a> Expected<'a> {
             open: None,
             late: None,
             failed_last: false,
+            cancelled: false,
             events: Vec::new(),
         }
     }
@@ -79,33 +87,55 @@ impl<'a> Expected<'a> {
     fn follow(&mut self, event: &Value) -> Result<(), &'static str> {
         let is_of_client = event["layer"] == "client";
         match event["ev"].as_str().unwrap_or_default() {
-            "begin" => self.call = event["call"].as_u64().unwrap_or_default() as usize,
+            "begin" => self.begin(event),
             "call_done" => self.failed_last = !event["err"].is_null(),
             "next" if event["err"].is_null() => self.open = Some(event.clone()),
             "call" if event["node_id"] == "" => self.open = Some(event.clone()),
             "mark" => self.open = None,
             "result" => {
-                self.abandon();
+                self.end(event);
                 self.events.extend(self.late.take());
             }
-            "exit" if is_of_client => self.abandon(),
+            "exit" if is_of_client => self.end(event),
+            // Once more within a call: a wrapper's second, whose first has left an attempt behind.
+            "select" if self.open.is_some() => self.end(event),
             _ => {}
+        }
+        if self.cancelled {
+            return Ok(());
         }
         if self.call().is_stream() {
             return self.follow_stream(event);
         }
         if self.is_marked_at_the_end(event) {
             self.late = Some(event.clone());
-        } else if !self.is_after_cancellation(event) {
+        } else {
             self.events.push(self.answered(event));
         }
         Ok(())
     }
 
+    fn begin(&mut self, event: &Value) {
+        self.call = event["call"].as_u64().unwrap_or_default() as usize;
+        self.cancelled = false;
+        self.opening = Opening::default();
+    }
+
+    /// The call has ended inside of the wrappers, or altogether. One is cancelled by dropping it: then nobody is told of its end, and
+    /// no wrapper does anything more.
+    fn end(&mut self, event: &Value) {
+        let is_told = is_cancelled(event) || stream::is_cancelled(event);
+        // A wrapper may have thrown the error away; an attempt that was left behind tells of it.
+        let is_left = self.open.is_some() && event["err"]["code"] != 408;
+        let now = self.call().ctx.cancel_after_ms.is_some() && (is_told || is_left);
+        self.abandon(now);
+        self.cancelled |= now;
+    }
+
     /// In Go an attempt fills the caller's response, and what it filled stays though a wrapper throws its success away. Ours is a
     /// value: without the attempt's there is none.
     fn answered(&self, event: &Value) -> Value {
-        let mut event = event.clone();
+        let mut event = self.without_unsent(event);
         if self.failed_last && event["rsp"].is_string() {
             event["rsp"] = "".into();
         }
@@ -118,27 +148,46 @@ impl<'a> Expected<'a> {
         is_success && self.input.transport == Transport::Real
     }
 
+    /// What goes out with a call, but for what ours does not send (`metadata-names`, `metadata-empty`, `service-wrappers`) or has no
+    /// option for (`service-token`).
+    fn without_unsent(&self, event: &Value) -> Value {
+        let mut event = event.clone();
+        if let Some(Value::Object(options)) = event.get_mut("opts") {
+            options.remove("service_token");
+            options.remove("cache_expiry_ms");
+        }
+        if let Some(Value::Object(sent)) = event.get_mut("md") {
+            sent.retain(|key, value| self.is_sent(key, value.as_str().unwrap_or_default()));
+        }
+        event
+    }
+
+    fn is_sent(&self, key: &str, value: &str) -> bool {
+        let is_added = self.input.service_options.is_some()
+            && self.choices.preset() == Preset::GoMicroV2
+            && OF_THE_SERVICE.contains(&key)
+            && !self.input.sets(self.call(), key);
+        !value.is_empty() && !is_refused(key, value) && !is_added
+    }
+
     /// An attempt that go-micro leaves behind goes on there, and is marked when it ends. Ours is dropped, and its node is marked
     /// before the call ends.
-    fn abandon(&mut self) {
+    fn abandon(&mut self, cancelled: bool) {
         let Some(node) = self.open.take() else {
             return;
         };
-        let cancels = self.call().ctx.cancel_after_ms.is_some();
         self.events.push(json!({
             "ev": "mark",
             "service": self.input.service,
             "node_id": node["node_id"],
             "addr": node["addr"],
-            "err": ours(if cancels { "cancelled" } else { "timed out" }),
+            "err": ours(if cancelled { "cancelled" } else { "timed out" }),
         }));
     }
+}
 
-    /// A call is cancelled by dropping it: then nobody is told of its end.
-    fn is_after_cancellation(&self, event: &Value) -> bool {
-        let is_end = event["ev"] == "result" || event["ev"] == "exit";
-        is_end
-            && self.call().ctx.cancel_after_ms.is_some()
-            && (event["err"]["detail"] == "context canceled" || stream::is_cancelled(event))
-    }
+/// Whether a call has ended with what go-micro's client says of a context that was cancelled.
+fn is_cancelled(event: &Value) -> bool {
+    let err = &event["err"];
+    err["code"] == 408 && err["detail"] == "context canceled"
 }

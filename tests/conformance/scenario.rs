@@ -71,6 +71,19 @@ impl Input {
     pub(super) fn proxy(&self) -> Proxy {
         proxy_of(|name| self.env.get(name).cloned())
     }
+
+    /// Whether the caller or a wrapper says `key`, in any case.
+    pub(super) fn sets(&self, call: &Call, key: &str) -> bool {
+        let of_wrappers = self
+            .wrappers
+            .values()
+            .filter_map(|behaviour| match behaviour {
+                Behaviour::SetMd { key, .. } => Some(key),
+                _ => None,
+            });
+        let mut keys = call.ctx.metadata.keys().chain(of_wrappers);
+        keys.any(|own| own.eq_ignore_ascii_case(key))
+    }
 }
 
 /// The proxy that variables of this environment set.

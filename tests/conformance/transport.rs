@@ -122,7 +122,8 @@ async fn end(outcome: &Outcome, deadline: Option<Deadline>) -> Result<(), Error>
                 Some(deadline) => sleep_until(deadline.instant()).await,
                 None => std::future::pending().await,
             }
-            sleep(Duration::from_millis(outcome.linger_ms)).await;
+            // After the call's own end, which is at the same instant.
+            sleep(Duration::from_millis(outcome.linger_ms.max(1))).await;
             let late = micro::Error::timeout("go.micro.client", "context deadline exceeded");
             Err(tonic::Status::from(late).into())
         }
@@ -173,7 +174,5 @@ fn options(notes: &Notes) -> Value {
         "dial_timeout_ms": options.get_connect_timeout().map(milliseconds),
         "address": options.get_addresses(),
         "stream_timeout_ms": options.get_stream_timeout().map_or(0, milliseconds),
-        "service_token": false,
-        "cache_expiry_ms": 0,
     })
 }

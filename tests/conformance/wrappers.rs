@@ -13,7 +13,10 @@ use tower_micro::{
 };
 use tower_micro_testkit::Scripted;
 
-use super::{choice::Behaviour, choices::Choices, events::shown_end, recorder::Recorder};
+use super::{
+    choice::Behaviour, choices::Choices, deliberate::is_refused, events::shown_end,
+    recorder::Recorder,
+};
 
 type Answer = Result<Response<ResponseBody>, Error>;
 type Answering = tower_micro::crates::call::BoxFuture<Answer>;
@@ -90,6 +93,11 @@ impl Wrapper {
 
     /// The request, changed as a wrapper in this place can change it; one that can not passes it on, as in go-micro.
     fn changed(&self, request: Request<Body>) -> Request<Body> {
+        if let Behaviour::SetMd { key, val } = &self.behaviour
+            && is_refused(key, val)
+        {
+            return request;
+        }
         match (&self.behaviour, self.place) {
             (Behaviour::AddCallOpt { opt }, Place::Client) => {
                 let options = self.choices.chosen(CallOptions::new(), opt);
@@ -97,9 +105,7 @@ impl Wrapper {
             }
             (Behaviour::SetMd { key, val }, Place::Client) => {
                 let mut metadata = Metadata::new();
-                metadata
-                    .insert(key, val)
-                    .expect("found to be a header name");
+                metadata.insert(key, val).expect("found not to be refused");
                 request.with_options(CallOptions::new().metadata(metadata))
             }
             (Behaviour::SetMd { key, val }, Place::Call) => with_header(request, key, val),
@@ -131,7 +137,7 @@ fn copied(request: &Request<Body>) -> Request<Body> {
 }
 
 fn with_header(mut request: Request<Body>, key: &str, value: &str) -> Request<Body> {
-    let name: HeaderName = key.parse().expect("found to be a header name");
+    let name: HeaderName = key.parse().expect("found not to be refused");
     let value = HeaderValue::from_str(value).expect("a printable value");
     request.headers_mut().insert(name, value);
     request

@@ -30,12 +30,17 @@ struct End {
     mark: Value,
     /// What ours is not opened with: the node had not said anything before.
     refused: Option<Error>,
+    /// Whether the caller cancelled it before the node had said anything.
+    unopened: bool,
 }
 
 impl End {
     fn marked(mark: Value) -> Self {
-        let refused = None;
-        Self { mark, refused }
+        Self {
+            mark,
+            refused: None,
+            unopened: false,
+        }
     }
 
     /// By the steps that were taken: at the first receive that failed, or by being let go of.
@@ -48,11 +53,16 @@ impl End {
                 Some("close") => break,
                 Some("recv") if err.is_null() => heard = true,
                 Some("recv") if err["type"] == "eof" => return Self::marked(Value::Null),
-                Some("recv") if is_cancelled => break,
+                Some("recv") if is_cancelled => {
+                    let unopened = !heard;
+                    let end = Self::marked(ours("cancelled"));
+                    return Self { unopened, ..end };
+                }
                 Some("recv") => {
                     let (error, mark) = failed(err, call, dialect);
                     let refused = (!heard).then_some(error);
-                    return Self { mark, refused };
+                    let end = Self::marked(mark);
+                    return Self { refused, ..end };
                 }
                 _ => {}
             }
@@ -98,9 +108,7 @@ impl Expected<'_> {
             }
             _ => {}
         }
-        if !self.is_after_cancellation(&event) {
-            self.events.push(event);
-        }
+        self.events.push(event);
         Ok(())
     }
 
@@ -110,6 +118,11 @@ impl Expected<'_> {
         let result = result.unwrap_or(&Value::Null);
         let end = End::of(result, self.call(), self.choices.dialect());
         mark["err"] = end.mark;
+        if end.unopened {
+            self.events.push(mark);
+            self.cancelled = true;
+            return Ok(());
+        }
         let Some(refused) = end.refused else {
             self.late = Some(mark);
             return Ok(());

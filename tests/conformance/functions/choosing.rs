@@ -94,9 +94,6 @@ pub(super) fn filter(input: &Value) -> Given {
     let services = &input["services"];
     let described = text(input, "filter");
     let filter = filter_of(described).ok_or_else(|| unknown(described))?;
-    if described.ends_with("=''") && has_empty_metadata(services) {
-        return Err("empty-metadata".to_owned());
-    }
     let services: Vec<Service> =
         serde_json::from_value(services.clone()).map_err(|error| unknown(&error.to_string()))?;
     let left = Filter::apply(&[filter], &services);
@@ -119,11 +116,29 @@ fn filter_of(described: &str) -> Option<Filter> {
     })
 }
 
-/// A node that is announced with metadata of which there is none; Go tells it from one that is announced without.
-fn has_empty_metadata(services: &Value) -> bool {
+/// What is left, but for nodes that are announced with metadata of which there is none (`empty-metadata`).
+pub(super) fn left_here(input: &Value, left: &Value) -> Value {
+    let mut left = left.clone();
+    if !text(input, "filter").ends_with("=''") {
+        return left;
+    }
+    let empty = with_empty_metadata(&input["services"]);
+    let versions = left.as_array_mut().into_iter().flatten();
+    for nodes in versions.filter_map(|version| version["nodes"].as_array_mut()) {
+        nodes.retain(|id| !empty.contains(&id));
+    }
+    if let Some(versions) = left.as_array_mut() {
+        versions.retain(|version| version["nodes"] != json!([]));
+    }
+    left
+}
+
+/// The ids of these nodes, which Go tells from those that are announced without metadata.
+fn with_empty_metadata(services: &Value) -> Vec<&Value> {
     let services = services.as_array().into_iter().flatten();
-    let mut nodes = services.flat_map(|service| service["nodes"].as_array().into_iter().flatten());
-    nodes.any(|node| node["metadata"].as_object().is_some_and(Map::is_empty))
+    let nodes = services.flat_map(|service| service["nodes"].as_array().into_iter().flatten());
+    let empty = nodes.filter(|node| node["metadata"].as_object().is_some_and(Map::is_empty));
+    empty.map(|node| &node["id"]).collect()
 }
 
 /// The registry selector, while the registry changes under it.

@@ -54,7 +54,7 @@ pub(super) async fn replay(
         "func_selector" => choosing::selector(expect).await,
         other => return Err(unknown(other)),
     };
-    compared(expect, &ours)
+    compared(input, expect, &ours)
 }
 
 /// The reason for what is not known.
@@ -62,7 +62,11 @@ pub(super) fn unknown(what: &str) -> String {
     format!("unknown to this replayer: {what}")
 }
 
-fn compared(expect: &Value, ours: &Map<String, Value>) -> Result<Option<String>, String> {
+fn compared(
+    input: &Value,
+    expect: &Value,
+    ours: &Map<String, Value>,
+) -> Result<Option<String>, String> {
     let members = expect.as_object().ok_or_else(|| unknown("expect"))?;
     let compared = members
         .iter()
@@ -73,6 +77,10 @@ fn compared(expect: &Value, ours: &Map<String, Value>) -> Result<Option<String>,
             name => ours.get(name).cloned(),
         };
         let ours = ours.ok_or_else(|| unknown(name))?;
+        let recorded = match name.as_str() {
+            "left" => &choosing::left_here(input, recorded),
+            _ => recorded,
+        };
         if !is_same(recorded, &ours) {
             return Ok(Some(format!("{name}: recorded {recorded}, ours {ours}")));
         }

@@ -61,8 +61,10 @@ pub(super) fn backoff(input: &Value) -> Given {
     let attempts = input["attempts"]
         .as_array()
         .ok_or_else(|| unknown("attempts"))?;
-    let attempts = attempts.iter().filter_map(Value::as_u64);
-    let delays = attempts.map(|attempt| {
+    let attempts = attempts.iter().map(Value::as_u64);
+    let attempts: Option<Vec<_>> = attempts.collect();
+    let attempts = attempts.ok_or_else(|| unknown("an attempt below zero"))?;
+    let delays = attempts.into_iter().map(|attempt| {
         let options = CallOptions::new();
         let context = RetryContext::new(u32::try_from(attempt).unwrap_or(u32::MAX), &options);
         let delay = GoMicroBackoff.delay(context);
