@@ -122,8 +122,8 @@ impl CallOptions {
         wait_for_ready, get_wait_for_ready: bool
     }
     scalar! {
-        /// How many bytes of a request stream are kept so that it can be sent again; 64 KiB if unset, 0 for none. The client's whole
-        /// memory for this is bounded too.
+        /// How many bytes of a request stream are kept so that it can be sent again; 64 KiB if unset. With 0 it can be as long as nothing
+        /// of it was read. The client's whole memory for this is bounded too.
         replay_limit, get_replay_limit: usize
     }
     scalar! {

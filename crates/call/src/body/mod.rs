@@ -121,7 +121,8 @@ impl Body {
     }
 
     /// A body that has not ended, as one that [`replay`](Self::replay) can begin again as long as at most `limit` bytes of it were
-    /// read and `memory` has room for them. Past either bound it goes on, and cannot begin again. Any other body stays as it is.
+    /// read and `memory` has room for them; with a `limit` of 0 as long as nothing was. Past either bound it goes on, and cannot begin
+    /// again. Any other body stays as it is.
     #[must_use]
     pub fn replayable(mut self, limit: usize, memory: &Arc<ReplayMemory>) -> Self {
         if let Some(carried) = &mut self.0 {

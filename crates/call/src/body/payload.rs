@@ -76,7 +76,7 @@ impl Payload {
     #[must_use]
     pub(super) fn replayable(self, limit: usize, memory: &Arc<ReplayMemory>) -> Self {
         match self.0 {
-            Kind::Other(Some(other)) if limit > 0 => other.replayable(limit, memory).into(),
+            Kind::Other(Some(other)) => other.replayable(limit, memory).into(),
             kind => Self(kind),
         }
     }

@@ -171,6 +171,25 @@ async fn a_stream_of_which_more_was_read_than_is_kept_is_sent_once_and_does_not_
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_which_nothing_is_kept_is_sent_again_until_a_node_reads_it() {
+    let waiting = CallOptions::new().wait_for_ready(true);
+    for options in [quick(), waiting] {
+        let node = |sent, request| async move {
+            match sent {
+                0..2 => Err(down()),
+                _ => {
+                    assert_eq!(first_frame(request).await, "one");
+                    Ok(Response::new(ResponseBody::empty()))
+                }
+            }
+        };
+        let (answer, sent) = call(options.replay_limit(0), stream(), node).await;
+        assert!(answer.is_ok(), "{answer:?}");
+        assert_eq!(sent, 3);
+    }
+}
+
 fn unseen(disposition: Disposition) -> Error {
     Error::transport("connection closed").with_disposition(disposition)
 }
