@@ -23,7 +23,7 @@ use super::{
 };
 
 /// An empty message as gRPC frames it.
-const EMPTY: &[u8] = &[0; 5];
+pub(super) const EMPTY: &[u8] = &[0; 5];
 
 /// What happened, in order; also what still happens while the scenario waits for late events.
 pub(super) async fn replay(input: &Input, choices: &Choices) -> Result<Vec<Value>, BuildError> {

@@ -86,6 +86,9 @@ impl<'a> Expected<'a> {
 
     fn follow(&mut self, event: &Value) -> Result<(), &'static str> {
         let is_of_client = event["layer"] == "client";
+        if begins_again(event) {
+            self.events.extend(self.late.take());
+        }
         match event["ev"].as_str().unwrap_or_default() {
             "begin" => self.begin(event),
             "call_done" => self.failed_last = !event["err"].is_null(),
@@ -183,6 +186,16 @@ impl<'a> Expected<'a> {
             "addr": node["addr"],
             "err": ours(if cancelled { "cancelled" } else { "timed out" }),
         }));
+    }
+}
+
+/// Whether a wrapper may have begun its call once more: it has read the first answer to its end then.
+fn begins_again(event: &Value) -> bool {
+    match event["ev"].as_str() {
+        Some("enter") => event["layer"] == "client",
+        Some("select") => true,
+        Some("backoff") => event["attempt"] == 0,
+        _ => false,
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue, Request, Response};
-use http_body_util::BodyExt;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use tower::Layer;
 use tower_micro::{
@@ -14,8 +15,8 @@ use tower_micro::{
 use tower_micro_testkit::Scripted;
 
 use super::{
-    choice::Behaviour, choices::Choices, deliberate::is_refused, events::shown_end,
-    recorder::Recorder,
+    call::EMPTY, choice::Behaviour, choices::Choices, deliberate::is_refused, events::shown_end,
+    recorder::Recorder, scenario::Transport,
 };
 
 type Answer = Result<Response<ResponseBody>, Error>;
@@ -75,7 +76,7 @@ impl Wrapper {
 
     async fn behave(&self, request: Request<Body>, next: Next) -> Answer {
         match &self.behaviour {
-            Behaviour::Short { err: None } => Ok(Scripted::ok()),
+            Behaviour::Short { err: None } => Ok(self.nothing()),
             Behaviour::Short { err: Some(failure) } => Err(failure.made()),
             Behaviour::Twice => {
                 let again = copied(&request);
@@ -85,9 +86,20 @@ impl Wrapper {
                 }
                 next.run(again).await
             }
-            Behaviour::Swallow => Ok(next.run(request).await.unwrap_or_else(|_| Scripted::ok())),
+            Behaviour::Swallow => {
+                let answer = next.run(request).await;
+                Ok(answer.unwrap_or_else(|_| self.nothing()))
+            }
             Behaviour::ReplaceErr { err } => next.run(request).await.map_err(|_| err.made()),
             _ => next.run(self.changed(request)).await,
+        }
+    }
+
+    /// A success that no node has answered: in Go the response stays as it was, which reads as an empty message.
+    fn nothing(&self) -> Response<ResponseBody> {
+        match self.choices.input().transport {
+            Transport::Fake => Scripted::ok(),
+            Transport::Real => answered(EMPTY),
         }
     }
 
@@ -122,6 +134,17 @@ fn is_stream(request: &Request<Body>) -> bool {
     let settled = Notes::of(request).and_then(Notes::options);
     let options = asked.or(settled.map(|options| &**options));
     options.and_then(CallOptions::get_streaming) == Some(true)
+}
+
+/// What a node answers that says this and has done well.
+fn answered(message: &'static [u8]) -> Response<ResponseBody> {
+    let ok = HeaderMap::from_iter([(
+        HeaderName::from_static("grpc-status"),
+        HeaderValue::from_static("0"),
+    )]);
+    let body = Full::new(Bytes::from_static(message));
+    let body = body.with_trailers(std::future::ready(Some(Ok(ok))));
+    Response::new(ResponseBody::new(body))
 }
 
 /// The same request once more. Its body was captured at the door.
