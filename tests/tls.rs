@@ -63,6 +63,17 @@ async fn a_node_that_proves_its_name_is_called() {
 }
 
 #[tokio::test]
+async fn a_node_may_prove_its_address_of_either_kind() {
+    let signer = Signer::new();
+    for address in ["127.0.0.1", "::1"] {
+        let server = serve(&Secured::new(signer.identity(address))).await;
+        let tls = Tls::new(address, signer.certificate.as_bytes()).unwrap();
+        let client = client(server.address(), H2::new().tls(tls));
+        assert_eq!(call(&client).await.unwrap().node, "n0", "{address}");
+    }
+}
+
+#[tokio::test]
 async fn a_node_with_another_name_is_not() {
     let signer = Signer::new();
     let server = serve(&Secured::new(signer.identity("other.internal"))).await;

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use tonic::Code;
-use tower_micro::{BuildError, CallOptions, Hedge, PoolOptions};
+use tower_micro::{
+    BuildError, CallOptions, Hedge, Outlier, PoolOptions, Static,
+    connect::{Connect, H2, Keepalive},
+};
 
 use super::{happy, says, with};
-use crate::support::{Recording, builder};
+use crate::support::{Fleet, Recording, builder, call, soon};
 
 #[test]
 fn times_of_zero_are_found_when_the_client_is_built() {
@@ -54,7 +57,7 @@ async fn a_method_without_retries_is_not_hedged_as_its_client_is() {
     let client = CallOptions::new().hedge(hedge).idempotent(true);
     let method = ("greeter.Greeter/SayHello", CallOptions::new().retries(0));
     let built = happy(&recording).options(client).method(method.0, method.1);
-    crate::support::call(&built.build().unwrap()).await.unwrap();
+    call(&built.build().unwrap()).await.unwrap();
     assert_eq!(recording.diary.count("next:n0"), 1);
 }
 
@@ -80,6 +83,10 @@ fn a_pool_without_room_a_method_without_a_name_and_no_registry_at_all_are_found_
         },
         PoolOptions {
             max_streams: 0,
+            ..PoolOptions::default()
+        },
+        PoolOptions {
+            ttl: Some(Duration::ZERO),
             ..PoolOptions::default()
         },
     ];
@@ -125,4 +132,209 @@ async fn a_request_that_gives_its_attempts_no_time_is_refused() {
         says(&status, Code::InvalidArgument, &parts);
     }
     assert_eq!(recording.diary.text(), "");
+}
+
+/// What a client with `options` is not built for, which one that runs does not change to.
+fn not_built(options: &CallOptions) -> BuildError {
+    let built = happy(&Recording::of(1)).options(options.clone()).build();
+    let client = happy(&Recording::of(1)).build().unwrap();
+    let changed = client.configure(|settings| {
+        settings.options(options.clone());
+    });
+    let refused = built.unwrap_err();
+    assert_eq!(changed.unwrap_err(), refused);
+    refused
+}
+
+#[tokio::test]
+async fn a_share_of_the_calls_that_is_none_is_refused_in_percent_too() {
+    for (share, given) in [(95.0, "95"), (-0.1, "-0.1"), (f64::NAN, "NaN")] {
+        let hedged = CallOptions::new().hedge(Hedge::after_percentile(share));
+        let of = "the client".to_owned();
+        let given = given.to_owned();
+        assert_eq!(not_built(&hedged), BuildError::Share { of, given });
+        let client = happy(&Recording::of(1)).build().unwrap();
+        let status = with(&client, hedged).await;
+        let parts = ["`hedge` of the request", "give one from 0.0 to 1.0"];
+        says(&status, Code::InvalidArgument, &parts);
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_refused_what_its_client_would_not_be_built_with() {
+    let recording = Recording::of(1);
+    let client = happy(&recording).build().unwrap();
+    let hedge = Hedge::after(Duration::from_millis(10));
+    let none = CallOptions::new;
+    for (options, what) in [
+        (none().max_in_flight(0), "`max_in_flight` of the request"),
+        (none().hedge(hedge).retries(0), "`hedge` of the request"),
+    ] {
+        let status = with(&client, options).await;
+        says(&status, Code::InvalidArgument, &[what]);
+    }
+    assert_eq!(recording.diary.text(), "");
+}
+
+#[test]
+fn nodes_are_not_judged_by_a_share_that_is_none_nor_in_no_time() {
+    let outlier = Outlier::default;
+    for (outlier, what) in [
+        (
+            outlier().success_rate(60.0, 20),
+            "`success_rate` of an outlier is 60",
+        ),
+        (
+            outlier().success_rate(f64::NAN, 20),
+            "`success_rate` of an outlier is NaN",
+        ),
+        (
+            outlier().max_ejected(-0.5),
+            "`max_ejected` of an outlier is -0.5",
+        ),
+        (
+            outlier().window(Duration::ZERO),
+            "`window` of an outlier is zero",
+        ),
+    ] {
+        let nodes = Static::addresses("greeter", ["127.0.0.1:1"]).unwrap();
+        let built = builder().registry(nodes).health(outlier).build();
+        let error = built.unwrap_err();
+        assert!(matches!(error, BuildError::Outlier(_)), "{error:?}");
+        assert!(error.to_string().contains(what), "{error}");
+    }
+}
+
+#[test]
+fn connections_that_cannot_work_are_found_when_the_client_is_built() {
+    let keepalive = Keepalive::default;
+    let (interval, timeout) = (
+        Keepalive {
+            interval: Duration::ZERO,
+            ..keepalive()
+        },
+        Keepalive {
+            timeout: Duration::ZERO,
+            ..keepalive()
+        },
+    );
+    for (connect, what) in [
+        (
+            H2::new().keepalive(interval),
+            "`keepalive.interval` of the connections is zero: make it longer",
+        ),
+        (
+            H2::new().keepalive(timeout),
+            "`keepalive.timeout` of the connections is zero: make it longer",
+        ),
+        (
+            H2::new().windows(0, 1 << 20),
+            "`windows` of the connections is 0 bytes: give each from 1 to 2147483647",
+        ),
+        (
+            H2::new().windows(1 << 20, 0),
+            "`windows` of the connections is 0 bytes",
+        ),
+        (
+            H2::new().windows(u32::MAX, 1 << 20),
+            "`windows` of the connections is 4294967295 bytes",
+        ),
+        (
+            H2::new().windows(1 << 20, 1 << 31),
+            "`windows` of the connections is 2147483648 bytes",
+        ),
+    ] {
+        let error = connect.check().unwrap_err();
+        assert!(error.to_string().contains(what), "{error}");
+        let nodes = Static::addresses("greeter", ["127.0.0.1:1"]).unwrap();
+        let built = builder().registry(nodes).connect(connect).build();
+        assert_eq!(built.unwrap_err(), error);
+    }
+}
+
+#[tokio::test]
+async fn connections_work_at_the_ends_of_what_they_can_be_set_to() {
+    let fleet = Fleet::of(1).await;
+    let most = i32::MAX as u32;
+    let longest = Keepalive {
+        interval: Duration::MAX,
+        timeout: Duration::MAX,
+        while_idle: false,
+    };
+    let shortest = Keepalive {
+        interval: Duration::from_nanos(1),
+        timeout: Duration::from_secs(20),
+        while_idle: false,
+    };
+    for connect in [
+        H2::new().windows(1, 1),
+        H2::new().windows(most, most),
+        H2::new().keepalive(longest),
+        H2::new().keepalive(shortest),
+        H2::new().user_agent("").unwrap(),
+    ] {
+        let client = builder().registry(fleet.registry()).connect(connect);
+        let client = client.build().unwrap();
+        for _ in 0..2 {
+            assert_eq!(soon(call(&client)).await.unwrap().node, "n0");
+        }
+    }
+}
+
+#[tokio::test]
+async fn calls_work_at_the_ends_of_what_they_can_be_set_to() {
+    let far = Duration::MAX;
+    let none = CallOptions::new;
+    let wide = PoolOptions {
+        size: usize::MAX,
+        ttl: Some(far),
+        max_streams: usize::MAX,
+        max_idle: usize::MAX,
+        second_at: Some(usize::MAX),
+    };
+    let narrow = PoolOptions {
+        size: 1,
+        ttl: Some(Duration::from_nanos(1)),
+        max_streams: 1,
+        max_idle: 0,
+        second_at: Some(1),
+    };
+    let outlier = Outlier::default()
+        .consecutive_failures(u32::MAX)
+        .success_rate(1.0, u32::MAX)
+        .window(far)
+        .ejected_for(far)
+        .at_most_for(far)
+        .max_ejected(1.0);
+    let fleet = Fleet::of(1).await;
+    for options in [
+        none()
+            .timeout(far)
+            .attempt_timeout(far)
+            .connect_timeout(far),
+        none()
+            .retries(u32::MAX)
+            .max_in_flight(u32::MAX)
+            .idempotent(true),
+        none().replay_limit(usize::MAX).retries(1),
+        none()
+            .idempotent(true)
+            .hedge(Hedge::after(far).at_most(u32::MAX)),
+        none().idempotent(true).hedge(Hedge::after_percentile(1.0)),
+    ] {
+        for pool in [wide, narrow] {
+            let built = builder()
+                .registry(fleet.registry())
+                .options(options.clone())
+                .pool(pool);
+            let built = built
+                .health(outlier)
+                .slow_start(far)
+                .replay_memory(usize::MAX);
+            let client = built.build().unwrap();
+            for _ in 0..2 {
+                assert_eq!(soon(call(&client)).await.unwrap().node, "n0");
+            }
+        }
+    }
 }

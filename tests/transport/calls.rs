@@ -144,11 +144,33 @@ async fn a_prefix_of_the_user_agent_is_sent() {
     assert!(agent.starts_with("frontend/7 tower-micro/"), "{agent}");
 }
 
+#[tokio::test]
+async fn without_one_the_user_agent_begins_with_no_space() {
+    for none in ["", " "] {
+        let (_, headers) = head_of(H2::new().user_agent(none).unwrap()).await;
+        let agent = headers["user-agent"].to_str().unwrap();
+        assert!(agent.starts_with("tower-micro/"), "{agent:?}");
+    }
+}
+
 #[test]
 fn what_is_no_authority_is_refused() {
-    for wrong in ["", "http://greeter", "greeter/path", "user@greeter", "a b"] {
+    let wrong = [
+        "",
+        "http://greeter",
+        "greeter/path",
+        "user@greeter",
+        "a b",
+        "greeter:",
+        "greeter:http",
+        "greeter:65536",
+    ];
+    for wrong in wrong {
         let error = H2::new().authority(wrong).unwrap_err().to_string();
         assert!(error.contains("name:port"), "{error}");
+    }
+    for right in ["greeter", "greeter:80", "[::1]", "[::1]:80"] {
+        assert!(H2::new().authority(right).is_ok(), "{right}");
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tower_layer::{Identity, Layer, Stack};
 use tower_micro_call::{Body, CallOptions, Proxy, ReplayMemory};
 use tower_micro_registry::{Cache, Registry, ServiceName};
-use tower_micro_selector::{Health, RegistrySelector, Selector};
+use tower_micro_selector::{Health, InvalidOutlier, RegistrySelector, Selector};
 
 use crate::{
     Channel, Client, Connect, Onion, PoolOptions, Preset, Settings,
@@ -62,8 +62,33 @@ pub enum BuildError {
         of: String,
     },
     /// No call could have a connection.
-    #[error("a pool needs `size`, `max_streams` and `second_at` of at least 1")]
+    #[error(
+        "a pool needs `size`, `max_streams` and `second_at` of at least 1, and a `ttl` longer than zero, or `None`"
+    )]
     EmptyPool,
+    /// The time in which that share of calls is answered cannot be told.
+    #[error(
+        "`hedge` of {of} is after the share {given} of the calls: give one from 0.0 to 1.0, as in 0.95 for 95 %"
+    )]
+    Share {
+        /// The client, a method, or the request.
+        of: String,
+        /// What was given.
+        given: String,
+    },
+    /// Nodes cannot be judged so.
+    #[error(transparent)]
+    Outlier(#[from] InvalidOutlier),
+    /// Connections that cannot work: what [`Connect::check`] says.
+    #[error("`{option}` of the connections is {given}: {instead}")]
+    Connections {
+        /// The setting.
+        option: &'static str,
+        /// What it was set to.
+        given: String,
+        /// What to change.
+        instead: &'static str,
+    },
     /// A descriptor set that is none.
     #[error(
         "the descriptor set cannot be read: {reason}; give the bytes of a compiled `FileDescriptorSet`"
@@ -272,6 +297,7 @@ impl<W, C, K> ClientBuilder<W, C, K> {
         C: Layer<Attempt<K>, Service: WrappedService<Body>> + Send + Sync + 'static,
         W: Layer<Call<C::Service>, Service: WrappedService<Body>> + Send + Sync + 'static,
     {
+        self.connect.check()?;
         let settings = self.settings()?;
         let parts = Parts {
             settings: Arc::clone(&settings),
@@ -296,9 +322,13 @@ impl<W, C, K> ClientBuilder<W, C, K> {
             Nodes::Selector(selector) => Ok(Arc::clone(selector)),
             Nodes::Registry(registry) => {
                 let health = self.health.clone();
+                let health = health.unwrap_or_else(|| self.preset.health());
+                if let Health::Outlier(outlier) = &health {
+                    outlier.check()?;
+                }
                 let selector = RegistrySelector::new(Arc::clone(registry), spawn)
                     .with_clock(|| Instant::now().into_std())
-                    .with_health(health.unwrap_or_else(|| self.preset.health()))
+                    .with_health(health)
                     .with_slow_start(self.slow_start.unwrap_or_default());
                 Ok(Arc::new(selector))
             }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use tower_micro_call::CallOptions;
+use tower_micro_call::{CallOptions, Hedge};
 
 use crate::{BuildError, Preset};
 
@@ -11,7 +11,7 @@ use crate::{BuildError, Preset};
 pub struct PoolOptions {
     /// The most connections to one node; at least 1.
     pub size: usize,
-    /// The age at which a connection takes no new call; `None` for as long as it works.
+    /// The age at which a connection takes no new call, longer than zero; `None` for as long as it works.
     pub ttl: Option<Duration>,
     /// Calls on a connection before another one is opened; at least 1.
     pub max_streams: usize,
@@ -102,50 +102,70 @@ impl Settings {
     /// Finds settings that cannot work.
     pub(crate) fn check(&self) -> Result<(), BuildError> {
         let pool = self.pool;
-        if pool.size == 0 || pool.max_streams == 0 || pool.second_at == Some(0) {
+        let is_empty = pool.size == 0 || pool.max_streams == 0 || pool.second_at == Some(0);
+        if is_empty || pool.ttl == Some(Duration::ZERO) {
             return Err(BuildError::EmptyPool);
         }
-        check_options("the client", &self.client, &self.client)?;
+        check_options("the client", &self.client, self.client.get_retries())?;
         for (name, method) in &self.methods {
             check_name(name)?;
-            check_options(name, &method.merged, &method.own)?;
+            check_options(name, &method.own, method.merged.get_retries())?;
         }
         Ok(())
     }
 }
 
-/// Looks at `options`, of which it was `asked` for these. A method without retries in a client that hedges is one that is not hedged.
-fn check_options(of: &str, options: &CallOptions, asked: &CallOptions) -> Result<(), BuildError> {
-    check_times(of, options)?;
-    let of = of.to_owned();
-    if options.get_max_in_flight() == Some(0) {
-        return Err(BuildError::NothingInFlight { of });
+/// Looks at what `of` was `asked`, where so many `retries` follow from that and from what it is laid over.
+fn check_options(of: &str, asked: &CallOptions, retries: Option<u32>) -> Result<(), BuildError> {
+    let (of, option) = (|| of.to_owned(), "timeout");
+    if asked.get_timeout() == Some(Duration::ZERO) {
+        return Err(BuildError::ZeroTime { of: of(), option });
     }
-    if asked.get_hedge().is_some() && options.get_retries() == Some(0) {
-        return Err(BuildError::HedgeWithoutRetries { of });
-    }
-    Ok(())
+    check_attempts(&of, asked, retries)
 }
 
-fn check_times(of: &str, options: &CallOptions) -> Result<(), BuildError> {
-    let zero = (options.get_timeout() == Some(Duration::ZERO)).then_some("timeout");
-    let Some(option) = zero.or_else(|| without_time(options)) else {
-        return Ok(());
-    };
-    let of = of.to_owned();
-    Err(BuildError::ZeroTime { of, option })
+/// The same for one request over the options of its client. That it has no time is another matter: its caller may be late.
+pub(crate) fn check_request(asked: &CallOptions, over: &CallOptions) -> Result<(), BuildError> {
+    let retries = asked.get_retries().or(over.get_retries());
+    check_attempts(&|| "the request".to_owned(), asked, retries)
 }
 
-/// The option that leaves attempts no time, if one does. A call that has none is another matter: its caller may be late.
-pub(crate) fn without_time(options: &CallOptions) -> Option<&'static str> {
+/// A method without retries in a client that hedges is one that is not hedged.
+fn check_attempts(
+    of: &dyn Fn() -> String,
+    asked: &CallOptions,
+    retries: Option<u32>,
+) -> Result<(), BuildError> {
     let times = [
-        ("attempt_timeout", options.get_attempt_timeout()),
-        ("connect_timeout", options.get_connect_timeout()),
+        ("attempt_timeout", asked.get_attempt_timeout()),
+        ("connect_timeout", asked.get_connect_timeout()),
     ];
-    let zero = times
-        .into_iter()
-        .find(|(_, time)| *time == Some(Duration::ZERO));
-    zero.map(|(option, _)| option)
+    let mut times = times.into_iter();
+    if let Some((option, _)) = times.find(|(_, time)| *time == Some(Duration::ZERO)) {
+        return Err(BuildError::ZeroTime { of: of(), option });
+    }
+    if asked.get_max_in_flight() == Some(0) {
+        return Err(BuildError::NothingInFlight { of: of() });
+    }
+    match asked.get_hedge() {
+        Some(hedge) => check_hedge(of, hedge, retries),
+        None => Ok(()),
+    }
+}
+
+fn check_hedge(
+    of: &dyn Fn() -> String,
+    hedge: &Hedge,
+    retries: Option<u32>,
+) -> Result<(), BuildError> {
+    if let Some(share) = hedge.share().filter(|share| !(0.0..=1.0).contains(share)) {
+        let (of, given) = (of(), share.to_string());
+        return Err(BuildError::Share { of, given });
+    }
+    match retries {
+        Some(0) => Err(BuildError::HedgeWithoutRetries { of: of() }),
+        _ => Ok(()),
+    }
 }
 
 fn check_name(method: &str) -> Result<(), BuildError> {

@@ -19,7 +19,7 @@ pub use candidates::Candidates;
 pub use clock::{Clock, SystemClock};
 pub use error::SelectError;
 pub use filter::{Filter, ServiceView};
-pub use health::{Fault, Health, Outlier};
+pub use health::{Fault, Health, InvalidOutlier, Outlier};
 pub use picker::{Chosen, Next, Picker};
 pub use registry_selector::{RegistrySelector, Spawn, SpawnError, TaskGuard};
 pub use selector::{Mark, SelectOptions, Selection, Selector};

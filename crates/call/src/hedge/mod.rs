@@ -49,10 +49,11 @@ impl Hedge {
         }
     }
 
-    /// After the time in which `share` (0 to 1; 0.95 is usual) of the calls that have this option are answered.
+    /// After the time in which `share` (0 to 1; 0.95 is usual) of the calls that have this option are answered. Of what is no share there
+    /// is no such time, and no client is built with it.
     pub fn after_percentile(share: f64) -> Self {
         let latencies = Arc::new(Latencies::new(Instant::now()));
-        let delay = Delay::Percentile(share.clamp(0.0, 1.0), latencies);
+        let delay = Delay::Percentile(share, latencies);
         Self { delay, most: 1 }
     }
 
@@ -68,11 +69,22 @@ impl Hedge {
         self.most
     }
 
+    /// The share of [`after_percentile`](Self::after_percentile), as it was given.
+    pub const fn share(&self) -> Option<f64> {
+        match self.delay {
+            Delay::Fixed(_) => None,
+            Delay::Percentile(share, _) => Some(share),
+        }
+    }
+
     /// The delay now; `None` if too little is known.
     pub fn delay(&self) -> Option<Duration> {
         match &self.delay {
             Delay::Fixed(delay) => Some(*delay),
-            Delay::Percentile(share, latencies) => latencies.percentile(*share, Instant::now()),
+            Delay::Percentile(share, latencies) if is_share(*share) => {
+                latencies.percentile(*share, Instant::now())
+            }
+            Delay::Percentile(..) => None,
         }
     }
 
@@ -88,6 +100,10 @@ impl Hedge {
             latencies.record(now.saturating_duration_since(began), now);
         }
     }
+}
+
+fn is_share(share: f64) -> bool {
+    (0.0..=1.0).contains(&share)
 }
 
 impl fmt::Debug for Hedge {

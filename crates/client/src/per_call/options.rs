@@ -49,7 +49,7 @@ use tower_micro_call::{
 };
 use tower_service::Service;
 
-use crate::{BuildError, Preset, Settings, answer::ResponseFuture, settings};
+use crate::{Preset, Settings, answer::ResponseFuture, settings};
 
 /// Makes [`Options`] services. See the [module docs](self) for an example.
 #[derive(Clone, Debug)]
@@ -96,7 +96,7 @@ impl<S> Options<S> {
         let mut requested = None;
         if let Some(asked) = request.extensions_mut().remove::<CallOptions>() {
             requested = asked.get_timeout();
-            check(&asked)?;
+            check(&asked, &options)?;
             options = Arc::new(options.merged(asked));
         }
         if ambient.as_ref().is_some_and(|ambient| ambient.is_retry) && !retries_within(&options) {
@@ -124,13 +124,9 @@ impl<S> Options<S> {
 }
 
 /// Refuses what a client would not be built with.
-fn check(asked: &CallOptions) -> Result<(), Error> {
-    let Some(option) = settings::without_time(asked) else {
-        return Ok(());
-    };
-    let of = "the request".to_owned();
-    let refused = BuildError::ZeroTime { of, option }.to_string();
-    Err(Error::new(Kind::Request, Code::InvalidArgument, refused))
+fn check(asked: &CallOptions, of_client: &CallOptions) -> Result<(), Error> {
+    settings::check_request(asked, of_client)
+        .map_err(|refused| Error::new(Kind::Request, Code::InvalidArgument, refused.to_string()))
 }
 
 /// What came with a value. One without is no wish to take out what this client sends.

@@ -5,6 +5,8 @@ use std::time::Duration;
 const FIRST: Duration = Duration::from_millis(100);
 const CAP: Duration = Duration::from_secs(10);
 const JITTER: f64 = 0.2;
+/// Less would be a circle without a pause, where a registry fails at once.
+const LEAST: Duration = Duration::from_millis(1);
 
 /// Doubles from `first` to `cap`; each wait is then drawn from ± 20 % around that.
 ///
@@ -14,9 +16,9 @@ const JITTER: f64 = 0.2;
 /// A watch that has lasted for at least `cap` before it failed begins with `first` again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    /// The wait after the first failure. 100 ms unless set.
+    /// The wait after the first failure. 100 ms unless set; less than a millisecond counts as one.
     pub first: Duration,
-    /// The longest wait, before jitter. 10 s unless set.
+    /// The longest wait, before jitter. 10 s unless set; less than a millisecond counts as one.
     pub cap: Duration,
 }
 
@@ -33,11 +35,8 @@ impl Backoff {
     /// The wait after `failures` that came before this one, with a random number from 0 to 1.
     pub(super) fn after(&self, failures: u32, random: f64) -> Duration {
         let factor = 2u32.saturating_pow(failures);
-        spread(
-            self.first.saturating_mul(factor).min(self.cap),
-            JITTER,
-            random,
-        )
+        let (first, cap) = (self.first.max(LEAST), self.cap.max(LEAST));
+        spread(first.saturating_mul(factor).min(cap), JITTER, random)
     }
 }
 
@@ -60,6 +59,15 @@ mod tests {
         assert_eq!(waits.collect::<Vec<_>>(), expected);
     }
 
+    #[test]
+    fn there_is_a_wait_though_none_is_set() {
+        let (none, some) = (Duration::ZERO, Duration::from_secs(1));
+        for (first, cap) in [(none, none), (none, some), (some, none)] {
+            let wait = Backoff { first, cap }.after(0, 0.0);
+            assert_eq!(wait, LEAST.mul_f64(1.0 - JITTER));
+        }
+    }
+
     fn any_duration() -> impl Strategy<Value = Duration> {
         prop_oneof![
             (0..100_000u64).prop_map(Duration::from_millis),
@@ -74,7 +82,7 @@ mod tests {
             first in any_duration(), cap in any_duration(), failures: u32, random in 0.0..1.0f64,
         ) {
             let wait = Backoff { first, cap }.after(failures, random);
-            prop_assert!(wait.as_secs_f64() <= cap.as_secs_f64() * 1.200_000_1);
+            prop_assert!(wait.as_secs_f64() <= cap.max(LEAST).as_secs_f64() * 1.200_000_1);
         }
 
         #[test]

@@ -131,7 +131,7 @@ impl Outlier {
     /// `at_least` so many (more than 32 767 count as that): from 0.0, which asks for nothing, to 1.0.
     #[must_use]
     pub const fn success_rate(mut self, share: f64, at_least: u32) -> Self {
-        self.success_rate = share.clamp(0.0, 1.0);
+        self.success_rate = share;
         self.at_least = at_least;
         self
     }
@@ -161,13 +161,36 @@ impl Outlier {
     /// two or more; one never is.
     #[must_use]
     pub const fn max_ejected(mut self, share: f64) -> Self {
-        self.max_ejected = share.clamp(0.0, 1.0);
+        self.max_ejected = share;
         self
+    }
+
+    /// Finds settings that cannot be meant. Who judges by them all the same takes too small a share for 0.0, and too large a one for 1.0.
+    ///
+    /// # Errors
+    /// [`InvalidOutlier`] if a share is not from 0.0 to 1.0, or the window has no length.
+    pub fn check(&self) -> Result<(), InvalidOutlier> {
+        let shares = [
+            ("success_rate", self.success_rate),
+            ("max_ejected", self.max_ejected),
+        ];
+        for (option, share) in shares {
+            if !(0.0..=1.0).contains(&share) {
+                return Err(InvalidOutlier::Share {
+                    option,
+                    given: share.to_string(),
+                });
+            }
+        }
+        if self.window.is_zero() && self.success_rate > 0.0 {
+            return Err(InvalidOutlier::Window);
+        }
+        Ok(())
     }
 
     /// How many of so many nodes may be out.
     fn limit(&self, members: usize) -> usize {
-        let share = (members as f64 * self.max_ejected) as usize;
+        let share = (members as f64 * self.max_ejected.clamp(0.0, 1.0)) as usize;
         share.max(1).min(members.saturating_sub(1))
     }
 
@@ -178,6 +201,25 @@ impl Outlier {
             .saturating_mul(doubled)
             .min(self.longest.max(self.shortest))
     }
+}
+
+/// Settings of an [`Outlier`] that cannot be meant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidOutlier {
+    /// A share that is none.
+    #[error(
+        "`{option}` of an outlier is {given}: give a share from 0.0 to 1.0, as in 0.6 for 60 %"
+    )]
+    Share {
+        /// The setting.
+        option: &'static str,
+        /// What it was set to.
+        given: String,
+    },
+    /// No two attempts would be counted together.
+    #[error("`window` of an outlier is zero: make it longer, or ask for a `success_rate` of 0.0")]
+    Window,
 }
 
 /// Who is to blame for an attempt that failed.

@@ -138,7 +138,7 @@ impl Window {
     fn is_bad(self, outlier: &Outlier) -> bool {
         let well = f64::from(self.attempts - self.failures);
         u32::from(self.attempts) >= outlier.at_least.clamp(1, MOST)
-            && well < outlier.success_rate * f64::from(self.attempts)
+            && well < outlier.success_rate.clamp(0.0, 1.0) * f64::from(self.attempts)
     }
 }
 

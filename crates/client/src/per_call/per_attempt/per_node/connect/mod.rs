@@ -13,6 +13,8 @@ use tower_micro_call::{Body, BoxFuture, Error, Kind, ResponseBody};
 use tower_micro_selector::Candidate;
 use tower_service::Service;
 
+use crate::BuildError;
+
 #[cfg(feature = "tls")]
 pub use self::h2::Tls;
 #[cfg(unix)]
@@ -36,6 +38,14 @@ pub trait Connect: fmt::Debug + Send + Sync + 'static {
         + Send
         + Sync
         + 'static;
+
+    /// Finds settings that cannot work; asked when a client is built.
+    ///
+    /// # Errors
+    /// [`BuildError::Connections`] says what to change.
+    fn check(&self) -> Result<(), BuildError> {
+        Ok(())
+    }
 
     /// A connection to `node`, opened when it is first used; `timeout` bounds the opening.
     ///

@@ -10,13 +10,15 @@ use std::{
 use h2::{Ping, PingPong};
 use tokio::time::{Sleep, sleep};
 
+use crate::BuildError;
+
 /// How often a peer is asked whether it is there, and how long it may take to say so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keepalive {
     /// From one answer to the next question. grpc-go's servers want 5 minutes between pings on a connection without calls, unless
-    /// they are told otherwise (`keepalive.EnforcementPolicy`); one that complains is asked half as often.
+    /// they are told otherwise (`keepalive.EnforcementPolicy`); one that complains is asked half as often. Longer than zero.
     pub interval: Duration,
-    /// From question to answer; then the connection is given up.
+    /// From question to answer; then the connection is given up. Longer than zero.
     pub timeout: Duration,
     /// Whether a connection without a call is asked too.
     pub while_idle: bool,
@@ -29,6 +31,25 @@ impl Default for Keepalive {
             interval: Duration::from_secs(30),
             timeout: Duration::from_secs(10),
             while_idle: true,
+        }
+    }
+}
+
+impl Keepalive {
+    /// Without an interval a peer would be asked without end; without a timeout none would be there in time.
+    pub(super) fn check(&self) -> Result<(), BuildError> {
+        let times = [
+            ("keepalive.interval", self.interval),
+            ("keepalive.timeout", self.timeout),
+        ];
+        let mut times = times.into_iter();
+        match times.find(|(_, time)| time.is_zero()) {
+            Some((option, _)) => Err(BuildError::Connections {
+                option,
+                given: "zero".to_owned(),
+                instead: "make it longer, or leave pings out with `keepalive(None)`",
+            }),
+            None => Ok(()),
         }
     }
 }

@@ -74,6 +74,7 @@ pub use tls::{InvalidTls, Tls};
 use std::{
     fmt,
     future::Future,
+    ops::RangeInclusive,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -87,6 +88,7 @@ use tower_micro_selector::Candidate;
 use tower_service::Service;
 
 use super::{Connect, State};
+use crate::BuildError;
 use origin::Origin;
 use queue::Queue;
 use slot::Slot;
@@ -94,6 +96,8 @@ use slot::Slot;
 const USER_AGENT: &str = concat!("tower-micro/", env!("CARGO_PKG_VERSION"));
 /// For a dial whose call says nothing of it: gRPC's least connect timeout.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// Of a window, in bytes; with none no answer would come.
+const WINDOWS: RangeInclusive<u32> = 1..=i32::MAX as u32;
 
 /// Connects with HTTP/2 of our own. See the [module docs](self) for an example.
 #[derive(Clone)]
@@ -138,16 +142,18 @@ impl H2 {
         Ok(self)
     }
 
-    /// Says `prefix` before `tower-micro/<version>` in `user-agent`.
+    /// Says `prefix` before `tower-micro/<version>` in `user-agent`; nothing, if it is empty.
     ///
     /// # Errors
     /// If no header can hold it.
     pub fn user_agent(mut self, prefix: &str) -> Result<Self, InvalidHeaderValue> {
-        self.user_agent = HeaderValue::try_from(format!("{prefix} {USER_AGENT}"))?;
+        // A value that begins or ends with a space makes a request malformed (RFC 9113 §8.2.1).
+        let both = format!("{prefix} {USER_AGENT}");
+        self.user_agent = HeaderValue::try_from(both.trim_matches([' ', '\t']))?;
         Ok(self)
     }
 
-    /// How a peer that has gone is found; `None` for not at all.
+    /// How a peer that has gone is found; `None` for not at all. Neither of its times may be zero.
     #[must_use]
     pub fn keepalive(mut self, keepalive: impl Into<Option<Keepalive>>) -> Self {
         self.keepalive = keepalive.into();
@@ -155,7 +161,8 @@ impl H2 {
     }
 
     /// Bytes that may be under way to us before they are read: on one stream, and on a whole connection. What callers leave unread of
-    /// their answers counts for the connection: once it is all of that, the other answers on it wait as well.
+    /// their answers counts for the connection: once it is all of that, the other answers on it wait as well. From 1 to 2³¹ - 1 (RFC 9113
+    /// §6.9.1).
     #[must_use]
     pub const fn windows(mut self, stream: u32, connection: u32) -> Self {
         (self.stream_window, self.connection_window) = (stream, connection);
@@ -183,6 +190,8 @@ impl H2 {
         node: &Candidate,
         timeout: Option<Duration>,
     ) -> Result<H2Connection, Error> {
+        self.check()
+            .map_err(|invalid| super::unusable(&node.address, &invalid))?;
         self.dial
             .check(node)
             .map_err(|invalid| super::unusable(&node.address, &invalid))?;
@@ -190,6 +199,18 @@ impl H2 {
         let timeout = timeout.unwrap_or(CONNECT_TIMEOUT);
         let slot = Slot::new(self.clone(), (**node).clone(), origin, timeout, queue);
         Ok(H2Connection(slot))
+    }
+
+    fn check_windows(&self) -> Result<(), BuildError> {
+        let windows = [self.stream_window, self.connection_window];
+        match windows.into_iter().find(|size| !WINDOWS.contains(size)) {
+            Some(size) => Err(BuildError::Connections {
+                option: "windows",
+                given: format!("{size} bytes"),
+                instead: "give each from 1 to 2147483647",
+            }),
+            None => Ok(()),
+        }
     }
 
     /// What a request's URI begins with.
@@ -210,6 +231,11 @@ impl H2 {
 
 impl Connect for H2 {
     type Connection = H2Connection;
+
+    fn check(&self) -> Result<(), BuildError> {
+        self.keepalive.as_ref().map_or(Ok(()), Keepalive::check)?;
+        self.check_windows()
+    }
 
     fn connect(&self, node: &Candidate, timeout: Option<Duration>) -> Result<H2Connection, Error> {
         self.connect_with(&Arc::default(), node, timeout)

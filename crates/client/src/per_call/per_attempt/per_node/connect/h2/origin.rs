@@ -19,8 +19,12 @@ pub struct InvalidName {
 /// An authority, which names a host and nothing else.
 pub(super) fn parsed(text: &str) -> Result<Authority, InvalidName> {
     let authority = text.parse::<Authority>().ok();
+    let is_whole = |authority: &Authority| {
+        let host = authority.host();
+        !host.is_empty() && (host.len() == text.len() || authority.port_u16().is_some())
+    };
     authority
-        .filter(|authority| !authority.host().is_empty() && !text.contains('@'))
+        .filter(|authority| is_whole(authority) && !text.contains('@'))
         .ok_or_else(|| InvalidName {
             given: text.to_owned(),
         })
@@ -67,6 +71,9 @@ impl Origin {
     fn write_user_agent(&self, headers: &mut HeaderMap) {
         match headers.entry(USER_AGENT) {
             Entry::Vacant(entry) => {
+                entry.insert(self.user_agent.clone());
+            }
+            Entry::Occupied(mut entry) if entry.get().is_empty() => {
                 entry.insert(self.user_agent.clone());
             }
             Entry::Occupied(mut entry) => {

@@ -1,6 +1,6 @@
 //! TLS, by rustls over ring.
 
-use std::{fmt, io, sync::Arc};
+use std::{fmt, io, net::Ipv6Addr, sync::Arc};
 
 use http::uri::Authority;
 use thiserror::Error as ThisError;
@@ -119,7 +119,7 @@ impl Tls {
         config.alpn_protocols = vec![H2.to_vec()];
         Ok(Self {
             name: ServerName::try_from(name.to_owned())?,
-            authority: origin::parsed(name)?,
+            authority: authority(name)?,
             roots,
             config: Arc::new(config),
         })
@@ -155,6 +155,14 @@ impl Tls {
             return Err(Failure::NoAlpn);
         }
         Ok(Box::new(secured))
+    }
+}
+
+/// Of an IPv6 address in brackets, which a certificate names without.
+fn authority(name: &str) -> Result<Authority, InvalidName> {
+    match name.parse::<Ipv6Addr>() {
+        Ok(address) => origin::parsed(&format!("[{address}]")),
+        Err(_) => origin::parsed(name),
     }
 }
 
