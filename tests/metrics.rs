@@ -310,6 +310,50 @@ async fn what_a_server_is_asked_for_and_has_not_is_one_series() {
 }
 
 #[tokio::test]
+async fn what_a_layer_refuses_before_it_is_handled_takes_no_series_from_a_method() {
+    let meter = Meter::new();
+    let layer = HandlerMetricsLayer::new(meter.otel(Names::Otel)).methods(Methods::up_to(10));
+    let mut server = layer.layer(service_fn(|request: Request<()>| {
+        let status = match request.uri().path() {
+            "/greeter.Greeter/SayHello" => Status::not_found("nobody"),
+            _ => Status::unauthenticated("who are you?"),
+        };
+        ready(Ok::<_, Infallible>(status.into_http::<tonic::body::Body>()))
+    }));
+    let paths = (0..50).map(|number| format!("/greeter.Greeter/Made{number}Up"));
+    for path in paths.chain(["/greeter.Greeter/SayHello".into()]) {
+        let request = Request::builder().uri(path).body(()).unwrap();
+        server.call(request).await.unwrap();
+    }
+    let series = counts(&meter.series());
+    assert_eq!(series.len(), 2, "{series:?}");
+    assert!(series[0].contains("greeter.Greeter/SayHello"), "{series:?}");
+    assert!(
+        series[1].contains("=other") && series[1].ends_with(" 50"),
+        "{series:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_call_that_panics_is_counted_as_what_its_caller_is_told() {
+    let meter = Meter::new();
+    let client = scripted(&Recording::of(1), |_| async { panic!("oh no") });
+    let client = measured(client, meter.otel(Names::Otel));
+    let status = call(&client).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::Internal, "{status}");
+    let series = counts(&meter.series());
+    let told = series.iter().filter(|line| line.contains("=INTERNAL"));
+    assert_eq!(told.count(), 2, "the call and its attempt: {series:#?}");
+    let of_call = series.iter().find(|line| line.contains("call.duration"));
+    assert!(of_call.unwrap().contains("error.type=panic"), "{series:#?}");
+    assert!(
+        series
+            .iter()
+            .any(|line| line.contains("active") && line.ends_with(" 0"))
+    );
+}
+
+#[tokio::test]
 async fn what_is_answered_without_grpc_takes_no_series_from_a_method() {
     let meter = Meter::new();
     let layer = HandlerMetricsLayer::new(meter.otel(Names::Otel)).methods(Methods::up_to(10));

@@ -225,10 +225,8 @@ async fn a_wrapper_that_panics_ends_the_spans_outside_of_it() {
         .unwrap_err();
     let spans = kept.spans();
     assert_eq!(spans.len(), 1);
-    assert_eq!(
-        attribute(&spans[0], "rpc.response.status_code"),
-        "CANCELLED"
-    );
+    assert_eq!(attribute(&spans[0], "rpc.response.status_code"), "INTERNAL");
+    assert_eq!(attribute(&spans[0], "error.type"), "panic");
 }
 
 #[tokio::test(start_paused = true)]

@@ -183,7 +183,7 @@ impl<M: Measure> Watch for OneCall<M> {
             _ => None,
         };
         let code = ending.code();
-        let failed = (code != Code::Ok).then_some(words::code(code));
+        let failed = (code != Code::Ok).then(|| ending.broken().unwrap_or(words::code(code)));
         self.measure.call_ended(&Call {
             labels: &self.labels,
             status: words::code(code),

@@ -4,8 +4,9 @@
 //! Outermost on a tonic server.
 //!
 //! # Units and defaults
-//! From the request's headers to the end of the answer, trailers included. A method that is answered UNIMPLEMENTED and was not known
-//! before is counted as `other`; so is one that is answered without gRPC.
+//! From the request's headers to the end of the answer, trailers included. A method is counted as `other` until a handler has answered
+//! it, as far as that can be seen: what is answered without gRPC, is let go of, or ends with UNIMPLEMENTED, UNAUTHENTICATED,
+//! PERMISSION_DENIED, RESOURCE_EXHAUSTED or UNAVAILABLE may be a name that somebody made up, which a layer has refused.
 //!
 //! # Errors
 //! None of its own.
@@ -121,15 +122,13 @@ impl<M: Measure> Watch for OneHandled<M> {
     fn ended(self, ending: Ending<'_>) {
         let Handlers { measure, methods } = &self.handlers;
         let code = ending.code();
-        let method = if self.is_foreign || code == Code::Unimplemented {
+        let method = if self.is_foreign || is_before_handlers(code) {
             methods.name_if_known(self.uri.path())
         } else {
             methods.name(self.uri.path())
         };
-        let error = words::is_servers_fault(code).then_some(match ending {
-            Ending::Broken(kind) => kind,
-            _ => words::code(code),
-        });
+        let kind = ending.broken().unwrap_or(words::code(code));
+        let error = words::is_servers_fault(code).then_some(kind);
         measure.handled(&Handled {
             labels: &Labels {
                 method,
@@ -140,4 +139,17 @@ impl<M: Measure> Watch for OneHandled<M> {
             elapsed: self.began.elapsed(),
         });
     }
+}
+
+/// Whether a layer outside of all handlers, or the caller, may have ended it so, whatever was asked for.
+const fn is_before_handlers(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unimplemented
+            | Code::Unauthenticated
+            | Code::PermissionDenied
+            | Code::ResourceExhausted
+            | Code::Unavailable
+            | Code::Cancelled
+    )
 }

@@ -50,6 +50,8 @@ pub enum Ending<'a> {
     Status(Code),
     /// The service or the body failed with an error of this type, without a status.
     Broken(&'static str),
+    /// What is looked at panicked.
+    Panicked,
     /// Whoever waited let go of it. What had come of an HTTP answer may have been all that was wanted.
     Dropped {
         /// Whether the answer's headers had come.
@@ -66,6 +68,15 @@ impl<'a> Ending<'a> {
         }
     }
 
+    /// What kind of failure it was, if it has no status.
+    pub const fn broken(&self) -> Option<&'static str> {
+        match self {
+            Self::Broken(kind) => Some(kind),
+            Self::Panicked => Some("panic"),
+            _ => None,
+        }
+    }
+
     /// The gRPC code this amounts to.
     pub fn code(&self) -> Code {
         match self {
@@ -73,6 +84,7 @@ impl<'a> Ending<'a> {
             Self::Failed(error) => error.code(),
             Self::Status(code) => *code,
             Self::Broken(_) => Code::Unknown,
+            Self::Panicked => Code::Internal,
             Self::Dropped { .. } => Code::Cancelled,
         }
     }

@@ -9,12 +9,18 @@ use crate::{Ending, Watch};
 pub(crate) struct Open<W: Watch> {
     watch: Option<W>,
     answered: bool,
+    /// Whether what is looked at runs now. It stays so if that panics.
+    runs: bool,
 }
 
 impl<W: Watch> Open<W> {
     pub(crate) const fn new(watch: Option<W>) -> Self {
-        let answered = false;
-        Self { watch, answered }
+        let (answered, runs) = (false, false);
+        Self {
+            watch,
+            answered,
+            runs,
+        }
     }
 
     /// Whether somebody looks on.
@@ -28,17 +34,23 @@ impl<W: Watch> Open<W> {
         request: Request<B>,
         run: impl FnOnce(Request<B>) -> T,
     ) -> T {
-        match &mut self.watch {
-            Some(watch) => watch.start(request, run),
-            None => run(request),
-        }
+        let Some(watch) = &mut self.watch else {
+            return run(request);
+        };
+        self.runs = true;
+        let outcome = watch.start(request, run);
+        self.runs = false;
+        outcome
     }
 
     pub(crate) fn within<T>(&mut self, run: impl FnOnce() -> T) -> T {
-        match &mut self.watch {
-            Some(watch) => watch.within(run),
-            None => run(),
-        }
+        let Some(watch) = &mut self.watch else {
+            return run();
+        };
+        self.runs = true;
+        let outcome = watch.within(run);
+        self.runs = false;
+        outcome
     }
 
     pub(crate) fn answered<B: 'static>(&mut self, response: &mut Response<B>) {
@@ -51,8 +63,7 @@ impl<W: Watch> Open<W> {
     /// The same, to be ended elsewhere.
     pub(crate) fn take(&mut self) -> Self {
         let watch = self.watch.take();
-        let answered = self.answered;
-        Self { watch, answered }
+        Self { watch, ..*self }
     }
 
     /// Ends the watch, if it has not ended.
@@ -72,7 +83,10 @@ impl<W: Watch> Ended for Open<W> {
 impl<W: Watch> Drop for Open<W> {
     fn drop(&mut self) {
         let answered = self.answered;
-        self.end(Ending::Dropped { answered });
+        self.end(match self.runs {
+            true => Ending::Panicked,
+            false => Ending::Dropped { answered },
+        });
     }
 }
 

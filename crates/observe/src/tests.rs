@@ -46,6 +46,7 @@ impl Watch for Diary {
     fn ended(self, ending: Ending<'_>) {
         self.write(match ending {
             Ending::Broken(_) => "broken".to_owned(),
+            Ending::Panicked => "panicked".to_owned(),
             Ending::Dropped { answered } => format!("dropped({answered})"),
             _ => format!("{:?}", ending.code()),
         });
@@ -212,6 +213,42 @@ async fn a_service_that_fails_or_is_let_go_of_has_not_answered() {
     assert!(call.poll().is_pending());
     drop(call);
     assert_eq!(diary.text(), "broken dropped(false)");
+}
+
+#[tokio::test]
+async fn what_panics_is_told_from_what_is_let_go_of() {
+    let diary = Diary::default();
+    let layer = ObserveExchangeLayer::new(diary.clone());
+    type Answer = Result<Response<Empty<Bytes>>, Infallible>;
+    let at_once = layer.layer(service_fn(|_: Request<()>| -> std::future::Ready<Answer> {
+        panic!("at once")
+    }));
+    let later = layer.layer(service_fn(|_: Request<()>| async {
+        tokio::task::yield_now().await;
+        let answer: fn() -> Answer = || panic!("later");
+        answer()
+    }));
+    let panicked = tokio::spawn(async { at_once.oneshot(Request::new(())).await.map(drop) }).await;
+    assert!(panicked.unwrap_err().is_panic());
+    let panicked = tokio::spawn(async { later.oneshot(Request::new(())).await.map(drop) }).await;
+    assert!(panicked.unwrap_err().is_panic());
+    assert_eq!(diary.text(), "panicked panicked");
+}
+
+#[tokio::test]
+async fn a_body_that_panics_is_told_so_too() {
+    let diary = Diary::default();
+    type Frame = Result<http_body::Frame<Bytes>, Infallible>;
+    let frames = std::iter::repeat_with(|| -> Frame { panic!("in the body") });
+    let body = StreamBody::new(tokio_stream::iter(frames));
+    let mut response = Some(Response::new(body));
+    let service =
+        service_fn(move |_: Request<()>| ready(Ok::<_, Infallible>(response.take().unwrap())));
+    let service = ObserveExchangeLayer::new(diary.clone()).layer(service);
+    let mut answer = service.oneshot(Request::new(())).await.unwrap().into_body();
+    let panicked = tokio::spawn(async move { answer.frame().await.is_some() }).await;
+    assert!(panicked.unwrap_err().is_panic());
+    assert_eq!(diary.text(), "answered panicked");
 }
 
 fn node(

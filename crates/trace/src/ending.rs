@@ -40,6 +40,7 @@ impl<'a> Last<'a> {
                 (Some("deadline"), Some("the call's deadline passed"))
             }
             Ending::Dropped { .. } => (Some(words::code(code)), Some("the caller let go of it")),
+            Ending::Panicked => (ending.broken(), Some("a layer panicked")),
             _ => (Some(words::code(code)), Some("")),
         };
         Self {
@@ -53,10 +54,7 @@ impl<'a> Last<'a> {
     /// The end of a handler: only what is the server's fault is an error.
     pub(crate) fn of_server(ending: &Ending<'_>) -> Self {
         let code = ending.code();
-        let kind = match ending {
-            Ending::Broken(kind) => kind,
-            _ => words::code(code),
-        };
+        let kind = ending.broken().unwrap_or_else(|| words::code(code));
         let is_fault = words::is_servers_fault(code);
         Self {
             code: words::code(code),

@@ -134,9 +134,9 @@ impl Watch for HttpCall {
     }
 
     fn ended(self, ending: Ending<'_>) {
-        let failure = match ending {
-            Ending::Broken(kind) => kind,
-            Ending::Dropped { answered: false } => "cancelled",
+        let failure = match (ending.broken(), ending) {
+            (Some(kind), _) => kind,
+            (None, Ending::Dropped { answered: false }) => "cancelled",
             _ => return self.span.in_scope(|| ()),
         };
         self.span.in_scope(|| {

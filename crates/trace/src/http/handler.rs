@@ -142,7 +142,7 @@ impl Watch for HttpHandler {
     fn ended(self, ending: Ending<'_>) {
         let span = &self.0.span;
         span.in_scope(|| {
-            if let Ending::Broken(kind) = ending {
+            if let Some(kind) = ending.broken() {
                 span.record(attributes::ERROR_TYPE, kind);
                 ending::failed(span);
             }
