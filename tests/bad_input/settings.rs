@@ -5,7 +5,7 @@ use std::time::Duration;
 use tonic::Code;
 use tower_micro::{
     BuildError, CallOptions, Hedge, Outlier, PoolOptions, Static,
-    connect::{Connect, H2, Keepalive},
+    connect::{Connect, H2, Keepalive, Tonic},
 };
 
 use super::{happy, says, with};
@@ -250,6 +250,17 @@ fn connections_that_cannot_work_are_found_when_the_client_is_built() {
         let built = builder().registry(nodes).connect(connect).build();
         assert_eq!(built.unwrap_err(), error);
     }
+}
+
+#[test]
+fn tonics_connections_with_https_and_without_tls_are_found_too() {
+    let https = || Tonic::new().authority("https://greeter.internal").unwrap();
+    let error = https().check().unwrap_err().to_string();
+    assert!(error.contains("set TLS up in `endpoint`"), "{error}");
+    let nodes = Static::addresses("greeter", ["127.0.0.1:1"]).unwrap();
+    let built = builder().registry(nodes).connect(https()).build();
+    assert_eq!(built.unwrap_err().to_string(), error);
+    assert_eq!(https().endpoint(Ok).check(), Ok(()));
 }
 
 #[tokio::test]

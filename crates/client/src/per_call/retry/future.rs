@@ -18,6 +18,9 @@ use super::{
     pushback::Pushback,
 };
 
+/// So many attempts may fail within one poll, before others who run on this thread have their turn, and the call's deadline.
+const AT_ONCE: u32 = 16;
+
 /// The attempts of a call, one after the other, and those beside them.
 ///
 /// One word, for it is handed outward from layer to layer: the attempts stay where they are.
@@ -182,6 +185,7 @@ where
     /// One attempt after the other.
     fn poll_in_turn(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
         let mut this = self.project();
+        let mut at_once = 0;
         loop {
             let failed = match this.phase.as_mut().project() {
                 PhaseProjected::Due(request) => {
@@ -247,6 +251,11 @@ where
                         return Poll::Ready(Err(this.course.committed()));
                     };
                     this.phase.set(Phase::Due(Box::new(Some(request))));
+                    at_once += 1;
+                    if at_once == AT_ONCE {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
                 }
             }
         }

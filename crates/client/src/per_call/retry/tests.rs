@@ -94,6 +94,29 @@ async fn unavailable_is_done_again_only_where_twice_is_as_good_as_once() {
     assert_eq!(attempts, 3);
 }
 
+/// Has no end.
+#[derive(Debug)]
+struct Endless;
+
+impl Budget for Endless {
+    fn deposit(&self) {}
+
+    fn withdraw(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn attempts_that_fail_at_once_without_end_let_others_run() {
+    let node = |_, _| async { Err(down()) };
+    let options = quick().retries(u32::MAX).budget(Arc::new(Endless));
+    let mut endless = tokio_test::task::spawn(call(options, once(), node));
+    for _ in 0..3 {
+        tokio_test::assert_pending!(endless.poll());
+        assert!(endless.is_woken(), "and it goes on when they have run");
+    }
+}
+
 #[tokio::test]
 async fn a_business_error_is_not_done_again() {
     let node = |_, _| async { Err(Error::answered(Status::not_found("x"), Dialect::Grpc)) };

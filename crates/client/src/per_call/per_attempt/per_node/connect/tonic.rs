@@ -19,6 +19,8 @@ use tower_micro_call::{Body, Error, ResponseBody};
 use tower_micro_selector::Candidate;
 use tower_service::Service;
 
+use crate::BuildError;
+
 use super::{
     Connect,
     gather::Gather,
@@ -68,7 +70,8 @@ impl Tonic {
         Self::default()
     }
 
-    /// Sends `authority` in `:authority`, for every node. With `https`, set TLS up in [`endpoint`](Self::endpoint).
+    /// Sends `authority` in `:authority`, for every node. With `https`, set TLS up in [`endpoint`](Self::endpoint): no client is built
+    /// without one, for tonic by itself speaks plaintext then.
     ///
     /// # Errors
     /// If it is not `scheme://host[:port]`.
@@ -121,11 +124,25 @@ impl Tonic {
 impl Connect for Tonic {
     type Connection = TonicConnection;
 
+    fn check(&self) -> Result<(), BuildError> {
+        let is_https = |uri: &&Uri| uri.scheme_str() == Some("https");
+        match self.authority.as_ref().filter(is_https) {
+            Some(https) if self.template.is_none() => Err(BuildError::Connections {
+                option: "authority",
+                given: https.to_string(),
+                instead: "set TLS up in `endpoint`, or write `http://`",
+            }),
+            _ => Ok(()),
+        }
+    }
+
     fn connect(
         &self,
         node: &Candidate,
         timeout: Option<Duration>,
     ) -> Result<TonicConnection, Error> {
+        self.check()
+            .map_err(|invalid| unusable(&node.address, &invalid))?;
         node.check_address()
             .map_err(|invalid| unusable(&node.address, &invalid))?;
         let endpoint = self.endpoint_of(&node.address)?;
