@@ -12,7 +12,8 @@
 //! | [`Format::B3Multi`] | `x-b3-traceid`, `x-b3-spanid`, `x-b3-sampled`, `x-b3-flags` |
 //! | [`Format::Jaeger`] | `uber-trace-id`; `uberctx-…` for baggage that is allowed |
 //!
-//! Baggage is not carried unless its keys are named with [`Propagation::baggage`].
+//! Baggage is not carried unless its keys are named with [`Propagation::baggage`]. But a `baggage` header of the call that a handler
+//! serves is metadata to an `InboundLayer`, and goes out with the handler's calls, all of it, as all metadata does, unless keys are named.
 //!
 //! # Example
 //! ```

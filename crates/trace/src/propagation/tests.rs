@@ -108,6 +108,26 @@ fn what_one_writes_the_other_reads() {
 }
 
 #[test]
+fn that_a_trace_id_is_random_is_handed_on_and_what_is_not_known_is_not() {
+    let propagation = Propagation::new();
+    for (came, sent) in [
+        ("00", "00"),
+        ("02", "02"),
+        ("03", "03"),
+        ("fd", "01"),
+        ("ff", "03"),
+    ] {
+        let parent = format!("00-{TRACE}-{SPAN}-{came}");
+        let came = headers(&[("traceparent", &parent)]);
+        let cx = propagation.extract_headers(&Context::new(), &came).unwrap();
+        let mut out = HeaderMap::new();
+        propagation.inject_headers(&cx, &mut out);
+        let expected = format!("00-{TRACE}-{SPAN}-{sent}");
+        assert_eq!(out["traceparent"], *expected);
+    }
+}
+
+#[test]
 fn parents_are_read_as_others_write_them() {
     let all = Propagation::new();
     let w3c = format!("00-{TRACE}-{SPAN}-01");

@@ -16,6 +16,9 @@ use super::hex::{self, Case, number, span_id, trace_id};
 pub(super) const TRACEPARENT: &str = "traceparent";
 pub(super) const TRACESTATE: &str = "tracestate";
 
+/// Sampled, and that the trace id is random, which is handed on as it came (level 2, "Random Trace ID Flag"). Others are not known yet.
+const KNOWN: TraceFlags = TraceFlags::new(0b11);
+
 /// `00-<32 hex>-<16 hex>-<2 hex>`; a later version may have more behind it.
 const LENGTH: usize = 55;
 
@@ -34,7 +37,7 @@ pub(super) fn extract(from: &dyn Extractor) -> Option<SpanContext> {
     }
     let trace = whole(parts.next()?, 32).and_then(|id| trace_id(id, Case::Lower))?;
     let span = whole(parts.next()?, 16).and_then(|id| span_id(id, Case::Lower))?;
-    let flags = TraceFlags::new(two(parts.next()?)?) & TraceFlags::SAMPLED;
+    let flags = TraceFlags::new(two(parts.next()?)?) & KNOWN;
     Some(SpanContext::new(trace, span, flags, true, state(from)))
 }
 
@@ -85,7 +88,7 @@ fn parent(span: &SpanContext) -> [u8; LENGTH] {
     let mut text = *b"00-................................-................-..";
     hex::write(&span.trace_id().to_bytes(), &mut text[3..35]);
     hex::write(&span.span_id().to_bytes(), &mut text[36..52]);
-    let flags = span.trace_flags() & TraceFlags::SAMPLED;
+    let flags = span.trace_flags() & KNOWN;
     hex::write(&[flags.to_u8()], &mut text[53..]);
     text
 }
