@@ -30,7 +30,7 @@ use std::sync::Arc;
 use ::http::{HeaderName, Request, Response};
 use opentelemetry::Context;
 use tower_layer::Layer;
-use tower_micro_call::{Ambient, Metadata, Notes, ambient};
+use tower_micro_call::{Ambient, Notes, ambient};
 use tower_micro_observe::{Answered, Ending, Observe, Observer, Watch};
 use tracing::{Level, Span, field::Empty, span};
 
@@ -151,15 +151,12 @@ impl Observer for Calls {
 /// and a parent in a format that is not sent here would contradict ours. `None` if it has none of them.
 fn without_parent(propagation: &Propagation) -> Option<Arc<Ambient>> {
     let ambient = ambient::current()?;
-    let is_parent = |key: &str| propagation.is_field(key);
-    if !ambient.metadata.iter().any(|(key, _)| is_parent(key)) {
-        return None;
-    }
-    let kept = ambient.metadata.iter().filter(|(key, _)| !is_parent(key));
-    let mut metadata = Metadata::new();
-    metadata
-        .merge(kept, true)
-        .expect("what comes out of a Metadata goes into one");
+    let parents = ambient.metadata.iter().map(|(key, _)| key);
+    let mut parents = parents.filter(|key| propagation.is_field(key)).peekable();
+    parents.peek()?;
+    // What is kept stays as it came, marked as sensitive or not.
+    let mut metadata = ambient.metadata.clone();
+    parents.for_each(|key| drop(metadata.remove(key)));
     Some(Arc::new(Ambient::clone(&ambient).with_metadata(metadata)))
 }
 
@@ -246,5 +243,32 @@ impl Watch for Call {
             last.node = error.node().map(|node| &**node).or(last.node);
         }
         traced.end(&last);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ::http::{HeaderMap, HeaderValue};
+    use tower_micro_call::Metadata;
+
+    use super::*;
+
+    #[test]
+    fn what_flows_in_beside_a_parent_flows_on_as_it_came() {
+        let mut inbound = HeaderMap::new();
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        inbound.insert("traceparent", HeaderValue::from_static(parent));
+        inbound.insert("x-tenant", HeaderValue::from_static("blue"));
+        let mut secret = HeaderValue::from_static("s3cret");
+        secret.set_sensitive(true);
+        inbound.insert("x-plain", secret);
+        let ambient = Ambient::new().with_metadata(Metadata::from_headers(&inbound));
+        let kept = ambient::within(Arc::new(ambient), || without_parent(&Propagation::new()));
+        let mut headers = HeaderMap::new();
+        kept.unwrap().metadata.write_to(&mut headers);
+        assert_eq!(headers.len(), 2);
+        assert_eq!(headers["x-tenant"], "blue");
+        assert_eq!(headers["x-plain"], "s3cret");
+        assert!(headers["x-plain"].is_sensitive());
     }
 }

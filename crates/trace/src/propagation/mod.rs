@@ -150,7 +150,7 @@ impl Propagation {
         self.change(|settings| settings.extract = formats.into_iter().collect())
     }
 
-    /// Carries baggage of these keys, in both directions, and no other.
+    /// Carries baggage of these keys, in both directions, and no other. What is no token (RFC 9110 §5.6.2) can be no key, and is left out.
     #[must_use]
     pub fn baggage<K: Into<String>>(self, keys: impl IntoIterator<Item = K>) -> Self {
         let keys = keys.into_iter().map(Into::into).filter(|key| is_token(key));
