@@ -169,6 +169,13 @@ fn what_is_no_authority_is_refused() {
         let error = H2::new().authority(wrong).unwrap_err().to_string();
         assert!(error.contains("name:port"), "{error}");
     }
+    for wrong in [
+        "http://greeter:",
+        "http://ada@greeter:80",
+        "http://ada@greeter",
+    ] {
+        assert!(Tonic::new().authority(wrong).is_err(), "{wrong}");
+    }
     for right in ["greeter", "greeter:80", "[::1]", "[::1]:80"] {
         assert!(H2::new().authority(right).is_ok(), "{right}");
     }

@@ -232,10 +232,14 @@ impl Course {
             && self.again().is_some_and(|again| again.head.is_complete())
     }
 
+    /// Whether another attempt may follow.
+    pub(super) fn has_left(&self) -> bool {
+        self.again().is_some_and(|again| again.left() > 0)
+    }
+
     /// The request of an attempt beside those under way, if there may be one.
     pub(super) fn request_beside<B: Replay>(&mut self) -> Option<Request<B>> {
-        let left = self.again().is_some_and(|again| again.left() > 0);
-        if !left || !self.is_within_budget() {
+        if !self.has_left() || !self.is_within_budget() {
             return None;
         }
         let common = Arc::clone(self.common());

@@ -303,8 +303,10 @@ where
                 }
             }
             ready!(hedges.poll_due(cx));
-            if let Some(attempt) = this.inner.beside(this.course) {
-                hedges.push(attempt);
+            match this.inner.beside(this.course) {
+                Some(attempt) => hedges.push(attempt),
+                None if !this.course.has_left() => hedges.stop(),
+                None => {}
             }
         }
     }

@@ -30,6 +30,25 @@ async fn timed(options: CallOptions, ends: &'static [End]) -> (Answer, u32, Dura
     (answer, attempts, began.elapsed())
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_call_that_may_send_no_more_beside_is_woken_by_no_clock() {
+    let attempts = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&attempts);
+    let silent = service_fn(move |_: Request<Body>| {
+        counted.fetch_add(1, SeqCst);
+        pending::<Answer>()
+    });
+    let many = hedged().hedge(Hedge::after(DELAY).at_most(u32::MAX));
+    let retry = RetryLayer::with_options(many.retries(2)).layer(silent);
+    let mut call = tokio_test::task::spawn(retry.oneshot(request(once())));
+    for _ in 0..6 {
+        tokio_test::assert_pending!(call.poll());
+        tokio::time::advance(DELAY * 2).await;
+    }
+    assert_eq!(attempts.load(SeqCst), 3);
+    assert!(!call.is_woken());
+}
+
 fn busy() -> Answer {
     Err(unavailable())
 }

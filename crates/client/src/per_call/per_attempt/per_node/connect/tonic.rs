@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response, Uri, uri::PathAndQuery};
+use http::{
+    Request, Response, Uri,
+    uri::{Authority, PathAndQuery},
+};
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use thiserror::Error as ThisError;
 use tokio::net::TcpStream;
@@ -78,7 +81,7 @@ impl Tonic {
     pub fn authority(mut self, authority: &str) -> Result<Self, InvalidAuthority> {
         let uri: Option<Uri> = authority.parse().ok();
         let valid = uri.filter(|uri| {
-            uri.authority().is_some()
+            uri.authority().is_some_and(is_name_and_port)
                 && matches!(uri.scheme_str(), Some("http" | "https"))
                 && uri.path_and_query().is_none_or(|path| path == "/")
         });
@@ -157,6 +160,13 @@ impl Connect for Tonic {
             }
         }))
     }
+}
+
+/// Whether it names a host, and nothing else but a port.
+fn is_name_and_port(authority: &Authority) -> bool {
+    let is_alone = authority.host().len() == authority.as_str().len();
+    let has_port = authority.port_u16().is_some() && !authority.as_str().contains('@');
+    is_alone || has_port
 }
 
 type Gathering = MapResponse<HttpConnector, fn(TokioIo<TcpStream>) -> TokioIo<Gather<TcpStream>>>;
