@@ -13,9 +13,11 @@ use std::{
 
 use tokio::time::Instant;
 use tonic::Status;
+use tower::{Layer, ServiceExt, service_fn};
 use tower_micro::{
-    CallOptions, Client, Endpoint, Filter, Node, Notes, Preset, Proxy, Random, Registry,
-    RequestExt, RetryContext, RoundRobinShared, Service, Static, Strategy,
+    Body, CallOptions, Client, Endpoint, Error, Filter, Node, Notes, Preset, Proxy, Random,
+    Registry, RequestExt, RetryContext, RoundRobinShared, SelectLayer, Service, ServiceName,
+    Static, Strategy,
     crates::selector::{Candidates, Turn},
 };
 use tower_micro_testkit::Scripted;
@@ -187,6 +189,41 @@ async fn a_proxy_by_name_stands_in_for_every_service() {
     let gateway = Service::new("gateway", "latest").with_node(node("g"));
     let client = nodes_of(Static::new([gateway, on(["a"])])).proxy(proxy);
     assert_eq!(call(&client.build().unwrap()).await.unwrap().node, "g");
+}
+
+#[test]
+fn a_proxy_that_can_be_no_service_is_found_when_the_client_is_built() {
+    for (proxy, network) in [(Some("no name"), None), (None, Some("a/b"))] {
+        let [proxy, network] = [proxy, network].map(|name| name.map(str::to_owned));
+        let proxy = Proxy {
+            proxy,
+            network,
+            ..Proxy::none()
+        };
+        let client = nodes_of(Static::new([on(["a"])])).proxy(proxy);
+        let error = client.build().unwrap_err().to_string();
+        assert!(error.contains("the proxy cannot be `"), "{error}");
+    }
+}
+
+// A call that is meant to go through a proxy must not go past it.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_does_not_go_past_a_proxy_that_can_be_no_service() {
+    let recording = Recording::of(1);
+    let proxy = Proxy {
+        proxy: Some("no name".into()),
+        ..Proxy::none()
+    };
+    let service = ServiceName::new("greeter").unwrap();
+    let layer = SelectLayer::new(Arc::new(recording.clone()), service).with_proxy(proxy);
+    let inside = service_fn(|_: http::Request<Body>| async { Ok::<_, Error>(greeting("n0")) });
+    let mut request = http::Request::new(Body::default());
+    let waits = CallOptions::new().wait_for_ready(true);
+    let notes = Notes::of_mut(&mut request);
+    notes.settle(Arc::new(waits), None, Instant::now());
+    let error = layer.layer(inside).oneshot(request).await.unwrap_err();
+    assert!(error.to_string().contains("no name"), "{error}");
+    assert_eq!(recording.diary.text(), "");
 }
 
 #[tokio::test]

@@ -101,6 +101,8 @@ fn a_pool_without_room_a_method_without_a_name_and_no_registry_at_all_are_found_
         "greeter.Greeter/",
         "/SayHello",
         "a/b/c",
+        "greeter.Greeter/SayHello?",
+        "greeter.Greeter/Say Hello",
     ] {
         let built = happy(&Recording::of(1))
             .method(method, CallOptions::new())

@@ -8,7 +8,7 @@ use thiserror::Error as ThisError;
 use tokio::time::Instant;
 use tower_layer::{Identity, Layer, Stack};
 use tower_micro_call::{Body, CallOptions, Proxy, ReplayMemory};
-use tower_micro_registry::{Cache, Registry, ServiceName};
+use tower_micro_registry::{Cache, InvalidServiceName, Registry, ServiceName};
 use tower_micro_selector::{Health, InvalidOutlier, RegistrySelector, Selector};
 
 use crate::{
@@ -96,6 +96,16 @@ pub enum BuildError {
     Descriptors {
         /// What the decoder says.
         reason: String,
+    },
+    /// No service can be called as the proxy is.
+    #[error(
+        "the proxy cannot be `{given}`: {reason}; give `MICRO_PROXY` or `MICRO_NETWORK` a service's name, or an address with its port"
+    )]
+    Proxy {
+        /// What was given.
+        given: String,
+        /// Why it is no name.
+        reason: InvalidServiceName,
     },
     /// A method's name that no call can have.
     #[error("`{given}` is not a method: write `package.Service/Method`")]
@@ -298,6 +308,7 @@ impl<W, C, K> ClientBuilder<W, C, K> {
         W: Layer<Call<C::Service>, Service: WrappedService<Body>> + Send + Sync + 'static,
     {
         self.connect.check()?;
+        check_proxy(&self.proxy)?;
         let settings = self.settings()?;
         let parts = Parts {
             settings: Arc::clone(&settings),
@@ -351,6 +362,19 @@ impl<W, C, K> ClientBuilder<W, C, K> {
         }
         settings.check()?;
         Ok(Arc::new(ArcSwap::from_pointee(settings)))
+    }
+}
+
+/// A proxy that stands in for every service must be one, if it is no address.
+fn check_proxy(proxy: &Proxy) -> Result<(), BuildError> {
+    let way = proxy.resolve("any", &[]);
+    if !way.addresses.is_empty() {
+        return Ok(());
+    }
+    let given = way.service.to_owned();
+    match ServiceName::new(way.service) {
+        Ok(_) => Ok(()),
+        Err(reason) => Err(BuildError::Proxy { given, reason }),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use http::uri::PathAndQuery;
 use tower_micro_call::{CallOptions, Hedge};
 
 use crate::{BuildError, Preset};
@@ -170,9 +171,15 @@ fn check_hedge(
 
 fn check_name(method: &str) -> Result<(), BuildError> {
     match method.split('/').collect::<Vec<_>>()[..] {
-        [service, name] if !service.is_empty() && !name.is_empty() => Ok(()),
+        [service, name] if !service.is_empty() && !name.is_empty() && is_path(method) => Ok(()),
         _ => Err(BuildError::Method {
             given: method.to_owned(),
         }),
     }
+}
+
+/// Whether a request's path can be it.
+fn is_path(method: &str) -> bool {
+    let path = PathAndQuery::try_from(format!("/{method}"));
+    path.is_ok_and(|path| path.path().len() == method.len() + 1)
 }

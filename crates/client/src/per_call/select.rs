@@ -138,7 +138,7 @@ impl SelectLayer {
                 notes.set_picker(&self.service, picker);
                 Chosen::Set
             }
-            Selection::Ready(Err(_)) if waits(notes) => {
+            Selection::Ready(Err(_)) if waits(notes) && self.may_be_there(notes) => {
                 let question = self.question(notes);
                 let selection = self.until_there(None, &question, notes);
                 Chosen::Later(Box::new(question), selection)
@@ -170,6 +170,12 @@ impl SelectLayer {
             Ok(asked) => self.selector.select(&asked, options.get_select()),
             Err(invalid) => Selection::Ready(Err(SelectError::other(invalid))),
         }
+    }
+
+    /// Whether what is asked for can be a service at all. A proxy that can be none is not waited for, and never passed by.
+    fn may_be_there(&self, notes: &Notes) -> bool {
+        let options = notes.options().unwrap_or(&NONE);
+        ServiceName::new(self.way(options).service).is_ok()
     }
 
     /// Asks until there is a node; if the `first` answer is still to come, it is waited for.
