@@ -1,8 +1,11 @@
 //! TLS: who a node must prove to be, and what is said when it cannot.
 
+use std::time::Duration;
+
+use tokio::net::TcpListener;
 use tonic::Code;
 use tower_micro::{
-    CallOptions, Client, Kind, Static,
+    CallOptions, Client, Kind, Settings, Static,
     connect::{H2, Tls, h2::InvalidTls},
 };
 use tower_micro_testkit::{
@@ -113,6 +116,22 @@ async fn a_node_without_tls_is_told_from_one_with() {
     let secure = client(server.address(), H2::new().tls(trusting(&Signer::new())));
     let told = refusal(&secure).await;
     assert!(told.contains("TLS failed"), "{told}");
+}
+
+// What the connect timeout is for: TCP, TLS and SETTINGS together.
+#[tokio::test]
+async fn a_node_that_says_nothing_to_tls_is_told_from_one_that_cannot_be_reached() {
+    let silent = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let secure = H2::new().tls(trusting(&Signer::new()));
+    let client = client(silent.local_addr().unwrap(), secure);
+    let quick = CallOptions::new().connect_timeout(Duration::from_millis(100));
+    let quick = |settings: &mut Settings| {
+        settings.options(quick);
+    };
+    client.configure(quick).unwrap();
+    let told = refusal(&client).await;
+    let why = "no connection within 100ms: the peer does not answer to TLS";
+    assert!(told.contains(why), "{told}");
 }
 
 #[tokio::test]

@@ -138,7 +138,7 @@ impl H2 {
     /// # Errors
     /// If it is not `name[:port]`.
     pub fn authority(mut self, authority: &str) -> Result<Self, InvalidName> {
-        self.authority = Some(origin::parsed(authority)?);
+        self.authority = Some(origin::chosen(authority)?);
         Ok(self)
     }
 

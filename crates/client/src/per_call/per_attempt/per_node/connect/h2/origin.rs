@@ -16,18 +16,29 @@ pub struct InvalidName {
     given: String,
 }
 
+impl InvalidName {
+    fn new(given: &str) -> Self {
+        let given = given.to_owned();
+        Self { given }
+    }
+}
+
 /// An authority, which names a host and nothing else.
 pub(super) fn parsed(text: &str) -> Result<Authority, InvalidName> {
     let authority = text.parse::<Authority>().ok();
-    let is_whole = |authority: &Authority| {
-        let host = authority.host();
-        !host.is_empty() && (host.len() == text.len() || authority.port_u16().is_some())
-    };
     authority
-        .filter(|authority| is_whole(authority) && !text.contains('@'))
-        .ok_or_else(|| InvalidName {
-            given: text.to_owned(),
-        })
+        .filter(|authority| !authority.host().is_empty() && !text.contains('@'))
+        .ok_or_else(|| InvalidName::new(text))
+}
+
+/// The same for one that was chosen: its port, if it has one, is a port.
+pub(super) fn chosen(text: &str) -> Result<Authority, InvalidName> {
+    let authority = parsed(text)?;
+    if authority.host().len() == text.len() || authority.port_u16().is_some() {
+        Ok(authority)
+    } else {
+        Err(InvalidName::new(text))
+    }
 }
 
 #[derive(Debug)]
