@@ -47,11 +47,13 @@ impl Driver {
 
     /// What the peer has said may be for calls that wait: GOAWAY, SETTINGS.
     fn look_for_those_who_wait(&self) {
-        if !self.state.is_awaited() {
+        let queue = self.state.queue();
+        if queue.is_empty() {
             return;
         }
         if let Some(link) = self.link.upgrade() {
             link.look();
+            queue.serve();
         }
     }
 

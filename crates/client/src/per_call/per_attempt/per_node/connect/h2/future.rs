@@ -105,11 +105,8 @@ impl Way {
     }
 
     fn wait(self, link: &Arc<Link>, request: Request<Body>) -> Queueing {
-        let place = self.slot.queue().join();
-        // The peer may have allowed more when nobody waited yet.
-        link.look();
         Queueing {
-            place,
+            place: self.slot.queue().join(),
             way: self,
             link: Arc::clone(link),
             request: Some(request),

@@ -165,7 +165,7 @@ impl Link {
         taken.is_ok().then(|| Ticket(Arc::clone(state)))
     }
 
-    /// Looks for those who wait whether the connection still takes streams, and how many.
+    /// Looks whether the connection still takes streams, and how many: for those who wait, who are then to be served.
     pub(super) fn look(&self) {
         let mut requests = self.requests();
         let mut context = Context::from_waker(Waker::noop());
@@ -174,8 +174,6 @@ impl Link {
         } else {
             self.state.allow(requests.current_max_send_streams());
         }
-        drop(requests);
-        self.state.queue.serve();
     }
 }
 
@@ -240,9 +238,9 @@ impl LinkState {
         }
     }
 
-    /// Whether calls wait for a stream.
-    pub(super) fn is_awaited(&self) -> bool {
-        !self.queue.is_empty()
+    /// Who waits for a stream.
+    pub(super) const fn queue(&self) -> &Arc<Queue> {
+        &self.queue
     }
 
     /// Whether no call is on the connection.

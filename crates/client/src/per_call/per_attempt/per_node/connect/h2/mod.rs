@@ -59,6 +59,8 @@ mod pump;
 mod queue;
 mod room;
 mod slot;
+#[cfg(test)]
+mod tests;
 #[cfg(feature = "tls")]
 mod tls;
 

@@ -68,11 +68,15 @@ impl Queue {
     /// Takes the last place.
     pub(super) fn join(self: &Arc<Self>) -> Place {
         let (sender, turn) = oneshot::channel();
-        let number = self.change(|places| {
+        let (number, is_first) = self.change(|places| {
+            let is_first = places.by_number.is_empty();
             places.next += 1;
             places.by_number.insert(places.next, sender);
-            places.next
+            (places.next, is_first)
         });
+        if is_first {
+            self.look();
+        }
         // A stream may have ended when nobody waited yet.
         self.serve();
         let queue = Arc::clone(self);
@@ -83,15 +87,27 @@ impl Queue {
         }
     }
 
+    /// What the peers have said when nobody waited yet, of any connection, nobody has looked at.
+    fn look(&self) {
+        for slot in self.there() {
+            if let Some(link) = slot.link() {
+                link.look();
+            }
+        }
+    }
+
     /// Gives streams that are free to those who wait. Whoever frees one does this after it.
     pub(super) fn serve(&self) {
         if self.is_empty() {
             return;
         }
-        let slots: Vec<_> = self.slots().iter().filter_map(Weak::upgrade).collect();
-        for slot in slots {
+        for slot in self.there() {
             self.serve_with(&slot);
         }
+    }
+
+    fn there(&self) -> Vec<Arc<Slot>> {
+        self.slots().iter().filter_map(Weak::upgrade).collect()
     }
 
     fn serve_with(&self, slot: &Slot) {
