@@ -11,7 +11,8 @@ use tower_micro_testkit::{
     h2_peer::{
         Peer,
         Step::{
-            self, AwaitHeaders, AwaitRequest, Frame, Goaway, MaxStreams, Serve, Settings, Wait,
+            self, AwaitHeaders, AwaitRequest, Break, Frame, Goaway, MaxStreams, Serve, Settings,
+            Wait,
         },
         reason::NO_ERROR,
     },
@@ -187,6 +188,50 @@ async fn nobody_is_forgotten_who_waits_among_many_that_come_and_go() {
     for call in stay {
         soon(call).await.unwrap().unwrap();
     }
+}
+
+/// SETTINGS_INITIAL_WINDOW_SIZE.
+fn window(bytes: u32) -> Step {
+    let payload = [&[0, 4][..], &bytes.to_be_bytes()].concat();
+    Frame {
+        kind: 4,
+        flags: 0,
+        stream: 0,
+        payload,
+    }
+}
+
+/// A call is let go of before all of it could be sent. `peer` breaks the connection if it sees the whole of it all the same.
+async fn one_is_let_go_of_unsent(peer: &Peer, client: &Client) {
+    // The client hears what the peer allows.
+    tokio::time::sleep(SECOND / 4).await;
+    let gone = begin(client);
+    tokio::time::sleep(SECOND / 4).await;
+    gone.abort();
+    soon(peer.has_seen(|seen| seen.resets == 1)).await;
+    tokio::time::sleep(2 * SECOND).await;
+    let next = begin(client);
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(peer.seen().dials, 1);
+    drop(next);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_waits_for_room_is_not_sent_when_its_call_is_let_go_of() {
+    let room = [window(0), Settings, Wait(SECOND), window(1000)];
+    let peer = Peer::script(room.into_iter().chain([AwaitRequest, Break]));
+    one_is_let_go_of_unsent(&peer, &narrow(&peer)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_waits_to_be_opened_is_not_sent_when_its_call_is_let_go_of() {
+    let told = Step::trailers([(":status", "200"), ("grpc-status", "0")]);
+    let first = [MaxStreams(9), AwaitRequest, max_streams(1), Wait(SECOND)];
+    let peer = Peer::script(first.into_iter().chain([told, AwaitRequest, Break]));
+    let client = narrow(&peer);
+    let _busy = begin(&client);
+    soon(peer.has_seen(|seen| seen.requests == 1)).await;
+    one_is_let_go_of_unsent(&peer, &client).await;
 }
 
 /// Numbers, the first of which is not there at once.

@@ -4,7 +4,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{
-        Arc, Weak,
+        Arc,
         atomic::{AtomicU32, Ordering::Relaxed},
     },
     task::{Context, Poll},
@@ -23,8 +23,6 @@ use super::{
 pub(super) struct Driver {
     wire: Connection<Dialled, Bytes>,
     pinger: Option<Pinger>,
-    /// The handle, which ends the connection when it is dropped by those who need it.
-    link: Weak<Link>,
     state: Arc<LinkState>,
     doublings: Arc<AtomicU32>,
 }
@@ -33,13 +31,12 @@ impl Driver {
     pub(super) fn new(
         wire: Connection<Dialled, Bytes>,
         pinger: Option<Pinger>,
-        link: &Arc<Link>,
+        link: &Link,
         doublings: Arc<AtomicU32>,
     ) -> Self {
         Self {
             wire,
             pinger,
-            link: Arc::downgrade(link),
             state: link.state(),
             doublings,
         }
@@ -51,7 +48,7 @@ impl Driver {
         if queue.is_empty() {
             return;
         }
-        if let Some(link) = self.link.upgrade() {
+        if let Some(link) = self.state.link() {
             link.look();
             queue.serve();
         }

@@ -67,6 +67,14 @@ impl Exchange {
     }
 }
 
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if let Some(ticket) = &self.ticket {
+            ticket.let_go();
+        }
+    }
+}
+
 /// Sends a body that is there, with END_STREAM on its one frame; what is not there yet is left to a pump.
 fn rest(mut body: Body, mut stream: SendStream<Bytes>) -> Option<Box<Pump>> {
     if !body.is_complete() {

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{
             AtomicBool, AtomicUsize,
             Ordering::{Relaxed, SeqCst},
@@ -34,6 +34,8 @@ pub(super) struct Link {
 /// What the connection's task and the calls on it tell each other.
 #[derive(Debug)]
 pub(super) struct LinkState {
+    /// The handle, which ends the connection when it is dropped by those who need it.
+    link: Weak<Link>,
     closed: AtomicBool,
     room: Opened,
     given_up: OnceLock<String>,
@@ -61,10 +63,11 @@ impl Link {
         max_streams: usize,
         room: &Arc<Room>,
         queue: &Arc<Queue>,
-    ) -> Self {
-        Self {
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|link| Self {
             requests: Mutex::new(requests),
             state: Arc::new(LinkState {
+                link: Weak::clone(link),
                 closed: AtomicBool::new(false),
                 room: room.open(max_streams),
                 given_up: OnceLock::new(),
@@ -72,7 +75,7 @@ impl Link {
                 max_streams: AtomicUsize::new(max_streams),
                 queue: Arc::clone(queue),
             }),
-        }
+        })
     }
 
     pub(super) fn state(&self) -> Arc<LinkState> {
@@ -216,6 +219,18 @@ fn unsent(error: h2::Error) -> Error {
 }
 
 impl LinkState {
+    /// The handle, while somebody needs the connection.
+    pub(super) fn link(&self) -> Option<Arc<Link>> {
+        self.link.upgrade()
+    }
+
+    /// A request is let go of: if it waits to be opened, the handle that it was sent by is the last that wants it to be.
+    pub(super) fn let_go(&self) {
+        if let Some(link) = self.link() {
+            forget_last(&mut link.requests());
+        }
+    }
+
     /// No stream is opened any more.
     pub(super) fn close(&self) {
         if !self.closed.swap(true, SeqCst) {

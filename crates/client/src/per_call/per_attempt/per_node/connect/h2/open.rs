@@ -49,12 +49,8 @@ pub(super) async fn open(
         return Err(Failure::TooLate(budget, stage));
     };
     let (requests, mut wire) = opened?;
-    let link = Arc::new(Link::new(
-        requests,
-        wire.max_concurrent_send_streams(),
-        room,
-        queue,
-    ));
+    let max_streams = wire.max_concurrent_send_streams();
+    let link = Link::new(requests, max_streams, room, queue);
     let pinger = connect.keepalive.zip(wire.ping_pong());
     let pinger =
         pinger.map(|(settings, pings)| Pinger::new(settings, pings, doublings.load(Relaxed)));
