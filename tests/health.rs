@@ -10,10 +10,13 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 use tonic::{Code, Status};
 use tower_micro::{
-    CallOptions, Client, Health, Node, Outlier, PeakEwma, Preset, Service, Static,
+    CallOptions, Client, Health, Node, Outlier, PeakEwma, Preset, Random, Service, Static,
     crates::client::BuildError,
 };
 use tower_micro_testkit::{Answer as Does, Scripted};
@@ -185,6 +188,114 @@ async fn a_node_at_which_streams_are_let_go_of_and_never_end_comes_back() {
     streams(30).await;
     let share = seen.load(SeqCst) - before;
     assert!(share > 5, "{share} of 30");
+}
+
+/// Node `a` of three, to which five attempts went before it was out, and then the one that decides whether it comes back. Neither the five
+/// nor the one have ended.
+struct Returning {
+    client: Client,
+    seen: Arc<AtomicUsize>,
+    /// Have them end well, or not.
+    five: watch::Sender<Option<bool>>,
+    one: watch::Sender<Option<bool>>,
+}
+
+impl Returning {
+    async fn new() -> Self {
+        let (five, five_end) = watch::channel(None);
+        let (one, one_ends) = watch::channel(None);
+        let seen = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&seen);
+        let connect = Scripted::new(move |request| {
+            let node = node_of(&request);
+            let number = (node == "a").then(|| counted.fetch_add(1, SeqCst));
+            let (end, well) = match number {
+                Some(0..5) => (Some(five_end.clone()), false),
+                Some(10) => (Some(one_ends.clone()), false),
+                number => (None, !matches!(number, Some(5..10))),
+            };
+            async move {
+                let well = match end {
+                    Some(mut end) => *end.wait_for(Option::is_some).await.unwrap() == Some(true),
+                    None => well,
+                };
+                Ok(if well {
+                    greeting(node)
+                } else {
+                    failing(Status::unavailable("not now"))
+                })
+            }
+        });
+        let minute = Duration::from_secs(60);
+        let options = CallOptions::new().retries(0).timeout(minute);
+        let client = of_three(connect).options(options.strategy(Random));
+        let this = Self {
+            client: client.build().unwrap(),
+            seen,
+            five,
+            one,
+        };
+        this.call_until(10).await;
+        sleep(Duration::from_secs(2)).await;
+        this.call_until(11).await;
+        this
+    }
+
+    async fn call_until(&self, seen: usize) {
+        while self.seen() < seen {
+            self.call().await;
+        }
+    }
+
+    /// Begins a call, which gets as far as it can.
+    async fn call(&self) {
+        let client = self.client.clone();
+        tokio::spawn(async move { call(&client).await });
+        sleep(Duration::from_millis(1)).await;
+    }
+
+    async fn end(&self, which: &watch::Sender<Option<bool>>, well: bool) {
+        which.send(Some(well)).unwrap();
+        sleep(Duration::from_millis(1)).await;
+    }
+
+    fn seen(&self) -> usize {
+        self.seen.load(SeqCst)
+    }
+
+    /// Whether the node gets its share again.
+    async fn is_back(&self) -> bool {
+        let before = self.seen();
+        for _ in 0..60 {
+            self.call().await;
+        }
+        self.seen() > before
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_from_before_a_node_went_do_not_bring_it_back() {
+    let node = Returning::new().await;
+    node.end(&node.five, true).await;
+    assert!(!node.is_back().await);
+    node.end(&node.one, true).await;
+    assert!(node.is_back().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_from_before_a_node_went_do_not_keep_it_out() {
+    let node = Returning::new().await;
+    node.end(&node.five, false).await;
+    node.end(&node.one, true).await;
+    assert!(node.is_back().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_from_before_a_node_went_are_not_held_against_it_when_it_is_back() {
+    let node = Returning::new().await;
+    node.end(&node.one, true).await;
+    node.end(&node.five, false).await;
+    assert!(node.is_back().await);
 }
 
 #[tokio::test]

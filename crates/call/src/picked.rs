@@ -36,6 +36,8 @@ pub struct Picked {
     common: Arc<Common>,
     node: Chosen,
     marking: Marking,
+    /// Those of the node when the attempt began.
+    ejections: u16,
     is_told: bool,
     /// Whether the head of a response has come.
     is_answering: bool,
@@ -50,11 +52,13 @@ impl Picked {
         let node = notes.chosen()?.clone();
         let chosen = notes.node()?;
         chosen.enter();
+        let ejections = chosen.ejections();
         let began = chosen.is_measured().then(|| notes.now());
         Some(Self {
             common: Arc::clone(notes.share()),
             node,
             marking: marking.clone(),
+            ejections,
             is_told: false,
             is_answering: false,
             began,
@@ -72,7 +76,9 @@ impl Picked {
     #[inline]
     pub fn answered(&mut self) {
         self.is_answering = true;
-        self.node().answers();
+        if self.is_of_now() {
+            self.node().answers();
+        }
         if let Some(began) = self.began.take() {
             let now = Instant::now().into_std();
             self.node().answered(began.into_std(), now);
@@ -164,6 +170,12 @@ impl Picked {
         self.tell(mark);
     }
 
+    /// Whether the node has not gone, or stayed out, since the attempt began.
+    #[inline]
+    fn is_of_now(&self) -> bool {
+        self.node().ejections() == self.ejections
+    }
+
     /// A node that has begun to answer in time does not hang: what is not over when the time is, is most often a stream.
     const fn fault_of_time(&self) -> Fault {
         if self.is_answering {
@@ -183,7 +195,7 @@ impl Picked {
     #[inline]
     fn tell(&self, mark: Mark<'_>) {
         match (&self.marking, self.common.service()) {
-            (Marking::Node, _) => self.node().mark(mark),
+            (Marking::Node, _) if self.is_of_now() => self.node().mark(mark),
             (Marking::Selector(selector), Some(service)) => {
                 selector.mark(service, self.node(), mark);
             }

@@ -217,6 +217,9 @@ impl Candidate {
     }
 
     /// How an attempt at the node ended, for the [health](crate::health) that a selector keeps in the node itself.
+    ///
+    /// An attempt that began before the node went says nothing of it any more, and is better not told: see
+    /// [`ejections`](Self::ejections).
     #[inline]
     pub fn mark(self: &Arc<Self>, mark: Mark<'_>) {
         if let Some(admission) = self.admission() {
@@ -254,6 +257,14 @@ impl Candidate {
     #[inline]
     pub fn answers(&self) {
         self.record().answers();
+    }
+
+    /// How often the node went [out](crate::health) because of how it did, or stayed out, so far; past 65 535 it begins again. While it
+    /// is what it was when an attempt began, the attempt says something of the node.
+    #[inline]
+    #[must_use]
+    pub fn ejections(&self) -> u16 {
+        self.record().ejections.load(Relaxed)
     }
 
     pub(crate) fn smoothed(&self) -> Latency {

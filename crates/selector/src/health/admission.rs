@@ -177,7 +177,7 @@ impl Admission {
                     self.eject(outlier, candidate);
                 }
             }
-            // Attempts that began before the node went say nothing new.
+            // None of the attempts under way is the one that decides.
             _ if out & PROBING == 0 => {}
             (_, Evidence::Well) => self.readmit(candidate),
             (_, Evidence::Ill) => self.prolong(outlier, candidate),
@@ -230,6 +230,7 @@ impl Admission {
         let level = record.level.load(Relaxed).saturating_add(1);
         record.level.store(level, Relaxed);
         record.answering.store(false, Relaxed);
+        record.ejections.fetch_add(1, Relaxed);
         record.out.store(
             now + (clock::length(outlier.time_out(level)) & !PROBING),
             Relaxed,

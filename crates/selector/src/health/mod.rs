@@ -26,8 +26,8 @@
 //! A stream does well when it has begun to answer, and then has gone on for ten seconds or was let go of: its end may be hours away.
 //!
 //! The time doubles with each ejection, and halves for every ten seconds that the node then did well.
-//! Attempts that were under way when it went neither help it nor harm it, unless they end while the one attempt is under way: then they
-//! are taken for it.
+//! Attempts that were under way when it went neither help it nor harm it, whenever they end. A selector of yours, which hears of them too,
+//! can tell them by [`Candidate::ejections`](crate::Candidate::ejections).
 //!
 //! Never more than half of the nodes are out ([`Outlier::max_ejected`]), and never the last one: where
 //! most nodes fail, the fault is rather on this side, or shared, and sending everything to the few would

@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::Outlier;
@@ -16,6 +16,8 @@ pub(crate) struct Record {
     pub(crate) measured: AtomicBool,
     /// Whether the head of a response has come of the one attempt.
     pub(super) answering: AtomicBool,
+    /// How often it went or stayed out, in all; wraps around. Written under the lock of the ledger.
+    pub(crate) ejections: AtomicU16,
     pub(crate) latency: AtomicU64,
     window: AtomicU64,
     /// Since when it is new or back, in ticks; 0 once it has its whole share.
