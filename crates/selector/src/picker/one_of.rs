@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use super::choice::Choice;
 use super::tried::Tried;
 use crate::health::{Admission, Admitted};
-use crate::{Candidate, Candidates, SelectOptions, Strategy, Turn};
+use crate::{Candidate, Candidates, Mark, SelectOptions, Strategy, Turn};
 
 /// How often a strategy is asked again that names a node which may not be used. Three of four nodes would have
 /// to be out for one in three choices to go on after that.
@@ -43,6 +43,11 @@ impl Asked {
     }
 }
 
+/// A node that was admitted is not used after all: if it is out, its one attempt comes to nothing.
+fn leave_to_others(node: &Arc<Candidate>) {
+    node.mark(Mark::Cancelled);
+}
+
 impl OneOf {
     #[inline]
     pub(super) fn new(choice: Arc<Choice>, options: &SelectOptions) -> Self {
@@ -64,19 +69,25 @@ impl OneOf {
     #[inline]
     pub(super) fn pick(&self) -> Option<usize> {
         match self.choice.candidates.admission() {
-            None => self.pick_by(Self::ask),
+            None => self.pick_by(Self::ask, |_| {}),
             Some(_) => self
-                .pick_by(Self::ask_for_admitted)
-                .or_else(|| self.pick_by(Self::ask)),
+                .pick_by(Self::ask_for_admitted, leave_to_others)
+                .or_else(|| self.pick_by(Self::ask, |_| {})),
         }
     }
 
     #[inline]
-    fn pick_by(&self, ask: impl Fn(&Self, &Candidates, u32) -> Option<usize>) -> Option<usize> {
+    fn pick_by(
+        &self,
+        ask: impl Fn(&Self, &Candidates, u32) -> Option<usize>,
+        leave: impl Fn(&Arc<Candidate>),
+    ) -> Option<usize> {
         let all = &self.choice.candidates;
         match &self.memory {
             Memory::HowMany(turns) => ask(self, all, turns.fetch_add(1, Relaxed)),
-            Memory::Which(tried) => tried.pick(all, |nodes, number| ask(self, nodes, number)),
+            Memory::Which(tried) => {
+                tried.pick(all, |nodes, number| ask(self, nodes, number), leave)
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::{Candidates, Mark};
+use crate::{Candidate, Candidates};
 
 /// In [`Tried::first`]: nobody was handed out.
 const NOBODY: u64 = 0;
@@ -28,12 +28,13 @@ struct More {
 
 impl Tried {
     /// Whom `ask` names, given the nodes in question and the number of the turn: one that is new,
-    /// while there is one.
+    /// while there is one. Whom it named in vain is handed to `leave`.
     #[inline]
     pub(super) fn pick(
         &self,
         all: &Candidates,
         ask: impl Fn(&Candidates, u32) -> Option<usize>,
+        leave: impl Fn(&Arc<Candidate>),
     ) -> Option<usize> {
         if self.first.load(Relaxed) == NOBODY {
             let index = ask(all, 0)?;
@@ -41,7 +42,7 @@ impl Tried {
                 return Some(index);
             }
         }
-        self.more().pick(all, ask)
+        self.more().pick(all, ask, leave)
     }
 
     /// Whether there is a node that was not handed out, and is not out.
@@ -94,6 +95,7 @@ impl More {
         &mut self,
         all: &Candidates,
         ask: impl Fn(&Candidates, u32) -> Option<usize>,
+        leave: impl Fn(&Arc<Candidate>),
     ) -> Option<usize> {
         let turn = self.turns;
         self.turns = turn.saturating_add(1);
@@ -107,8 +109,7 @@ impl More {
             .collect();
         match ask(&all.only(&rest), turn) {
             Some(place) => {
-                // If the one attempt at a node that is out was meant, it comes to nothing.
-                all[index].mark(Mark::Cancelled);
+                leave(&all[index]);
                 self.indices.push(rest[place]);
                 Some(rest[place])
             }

@@ -342,6 +342,27 @@ fn a_retry_leaves_the_one_attempt_at_a_node_that_it_tried_to_another_call() {
 }
 
 #[test]
+fn a_retry_to_whom_everybody_is_out_leaves_an_attempt_that_is_under_way_alone() {
+    let options = SelectOptions {
+        avoid_tried: true,
+        filters: vec![crate::Filter::custom("0 and 1", |_, node| {
+            node.id == "0" || node.id == "1"
+        })],
+        ..SelectOptions::default()
+    };
+    for _ in 0..50 {
+        let world = World::of(4, outlier());
+        world.fails("0", 5);
+        world.pass(seconds(1));
+        world.fails("1", 5);
+        let picker = world.select(&options).unwrap();
+        assert_eq!(picker.next().unwrap().id, "0", "its time is over");
+        assert_eq!(picker.next().unwrap().id, "1", "it was not tried");
+        assert!(!world.is_used("0"), "its one attempt is under way");
+    }
+}
+
+#[test]
 fn a_node_that_is_chosen_from_many_threads_is_let_through_once() {
     let world = World::of(2, outlier());
     world.fails("0", 5);
