@@ -30,7 +30,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{
             AtomicUsize,
-            Ordering::{Acquire, Release},
+            Ordering::{Acquire, Relaxed, Release},
         },
     },
     time::Duration,
@@ -57,7 +57,12 @@ pub(super) struct Pool<K: Connect> {
     published: ArcSwap<Nodes<K::Connection>>,
     /// The version that is published.
     version: AtomicUsize,
+    /// How many calls have come by the slow way since, and found what is published to be old. Written under the lock.
+    behind: AtomicUsize,
 }
+
+/// To publish takes as long as there are nodes. Where there are more than this, several changes are published together.
+const AT_ONCE: usize = 32;
 
 type Owned<K> = HashMap<Arc<str>, Node<K>, RandomState>;
 
@@ -78,6 +83,7 @@ impl<K: Connect> Default for Pool<K> {
             owned: Mutex::default(),
             published: ArcSwap::default(),
             version: AtomicUsize::new(0),
+            behind: AtomicUsize::new(0),
         }
     }
 }
@@ -121,8 +127,11 @@ impl<K: Connect> Pool<K> {
         let node = owned.get_mut(address).expect("put there above");
         let lent = node.grow(wanted);
         let published = self.published.load();
-        if !is_published(&published, address, node) {
-            self.publish(published.with(address, &owned));
+        if !node.has_departed() && !is_published(&published, address, node) {
+            let behind = self.behind.fetch_add(1, Relaxed) + 1;
+            if behind.saturating_mul(AT_ONCE) > published.len() {
+                self.publish(published.anew(&owned));
+            }
         }
         lent
     }
@@ -135,9 +144,9 @@ impl<K: Connect> Pool<K> {
             !node.is_forgotten()
         });
         let published = self.published.load();
-        let mut nodes = owned.iter();
-        let is_same = published.len() == owned.len()
-            && nodes.all(|(address, node)| is_published(&published, address, node));
+        let there = || owned.iter().filter(|(_, node)| !node.has_departed());
+        let is_same = published.len() == there().count()
+            && there().all(|(address, node)| is_published(&published, address, node));
         if !is_same {
             self.publish(published.anew(&owned));
         }
@@ -156,6 +165,7 @@ impl<K: Connect> Pool<K> {
     /// Lets calls see `nodes`.
     fn publish(&self, nodes: Nodes<K::Connection>) {
         let version = nodes.version;
+        self.behind.store(0, Relaxed);
         self.published.store(Arc::new(nodes));
         self.version.store(version, Release);
     }

@@ -54,11 +54,19 @@ impl<K: Connect> Node<K> {
 
     /// Whether there will be calls, as far as can be seen.
     fn is_wanted(&self) -> bool {
-        !self.candidate.has_departed() && self.idle < LONG_IDLE
+        !self.has_departed() && self.idle < LONG_IDLE
+    }
+
+    pub(super) fn has_departed(&self) -> bool {
+        self.candidate.has_departed()
     }
 
     /// A connection for one call; one more than there are if it is wanted.
     pub(super) fn grow(&mut self, wanted: &Wanted<'_, K>) -> Result<Lent<K::Connection>, Error> {
+        if self.has_departed() {
+            // It may be back, as another that is known at the same address.
+            self.candidate = Arc::clone(wanted.node);
+        }
         let now = Instant::now();
         self.drop_older(wanted.options, now);
         let count = self.connections.len();
@@ -141,7 +149,7 @@ impl<K: Connect> Node<K> {
     fn is_crowded(&self, connect: &K) -> bool {
         let mut connections = self.connections.iter();
         let full = State::Open { streams: 0 };
-        let is_called = self.is_used() && !self.candidate.has_departed();
+        let is_called = self.is_used() && !self.has_departed();
         is_called && connections.all(|connection| connect.state(&connection.inner) == full)
     }
 

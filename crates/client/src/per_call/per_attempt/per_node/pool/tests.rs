@@ -136,7 +136,8 @@ impl Scene {
     }
 
     fn connections(&self) -> usize {
-        self.pool.nodes().get("a:1").map_or(0, |ways| ways.len())
+        let owned = self.pool.owned();
+        owned.get("a:1").map_or(0, |node| node.connections.len())
     }
 }
 
@@ -266,6 +267,40 @@ async fn a_node_that_is_not_listed_any_more_is_forgotten_when_its_calls_have_end
     drop(lent);
     scene.sweep();
     assert!(!scene.pool.nodes().contains_key("a:1"));
+}
+
+#[tokio::test]
+async fn a_node_that_comes_back_while_its_connections_are_used_is_there() {
+    let mut scene = Scene::new(options());
+    let early = scene.lend_many(3).0;
+    scene.node.depart();
+    scene.sweep();
+    scene.node = Candidate::new(Node::new("a", "a:1"));
+    let _late = scene.lend();
+    drop(early);
+    scene.sweep();
+    scene.sweep();
+    assert_eq!(scene.connections(), 2, "two may idle");
+}
+
+#[tokio::test]
+async fn calls_to_many_nodes_find_them_before_and_after_they_are_published() {
+    let mut scene = Scene::new(options());
+    let nodes: Vec<_> = (0..1000)
+        .map(|number| Candidate::at(&format!("b:{number}")))
+        .collect();
+    let mut published = 0;
+    for _ in 0..2 {
+        for (number, node) in (1..).zip(&nodes) {
+            let before = scene.pool.nodes().version;
+            scene.node = Arc::clone(node);
+            assert_eq!(scene.lend().handle().0, number);
+            published += scene.pool.nodes().version - before;
+        }
+        scene.sweep();
+        assert_eq!(scene.pool.nodes().len(), nodes.len());
+    }
+    assert!(published < 200, "{published} times for 1000 nodes");
 }
 
 #[tokio::test]

@@ -36,26 +36,15 @@ type ByAddress<C> = HashMap<Arc<str>, Arc<Ways<C>>, RandomState>;
 const FEW: usize = 8;
 
 impl<C> Nodes<C> {
-    /// What follows this: `nodes`, as they are now.
+    /// What follows this: `nodes`, as they are now. Calls to those that have departed come by the slow way, which sees whether they are
+    /// back.
     pub(super) fn anew<K>(&self, nodes: &Owned<K>) -> Self
     where
         K: Connect<Connection = C>,
     {
-        let ways = nodes
-            .iter()
-            .map(|(address, node)| (Arc::clone(address), node.ways()));
+        let there = nodes.iter().filter(|(_, node)| !node.has_departed());
+        let ways = there.map(|(address, node)| (Arc::clone(address), node.ways()));
         self.next(ways.collect(), nodes)
-    }
-
-    /// The same if nothing has changed but the node at `address`.
-    pub(super) fn with<K>(&self, address: &str, nodes: &Owned<K>) -> Self
-    where
-        K: Connect<Connection = C>,
-    {
-        let mut by_address = self.by_address.clone();
-        let changed = nodes.get_key_value(address);
-        by_address.extend(changed.map(|(address, node)| (Arc::clone(address), node.ways())));
-        self.next(by_address, nodes)
     }
 
     /// The same with no nodes.
