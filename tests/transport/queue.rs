@@ -24,9 +24,13 @@ use crate::support::{call, greeter, hello, soon};
 
 /// A client with one connection at most.
 fn narrow(peer: &Peer) -> Client {
+    sized(peer, 1)
+}
+
+/// A client with so many connections at most.
+fn sized(peer: &Peer, size: usize) -> Client {
     let client = client(peer.clone(), once().timeout(100 * SECOND));
     let narrow = client.configure(|settings| {
-        let size = 1;
         settings.set_pool(PoolOptions {
             size,
             ..*settings.pool()
@@ -154,6 +158,16 @@ async fn requests_that_come_together_are_spread_over_connections() {
     let all: Vec<_> = (0..8).map(|_| begin(&client)).collect();
     soon(peer.has_seen(|seen| seen.requests == 8)).await;
     assert_eq!(peer.seen().dials, 4);
+    drop(all);
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_came_together_get_no_more_connections_than_there_may_be() {
+    let peer = Peer::script([MaxStreams(1), AwaitHeaders]);
+    let client = sized(&peer, 3);
+    let all: Vec<_> = (0..8).map(|_| begin(&client)).collect();
+    tokio::time::sleep(90 * SECOND).await;
+    assert_eq!((peer.seen().requests, peer.seen().dials), (3, 3));
     drop(all);
 }
 

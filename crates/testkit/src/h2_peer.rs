@@ -261,6 +261,13 @@ impl Connect for Peer {
         }
     }
 
+    fn is_idle(&self, connection: &PeerConnection) -> bool {
+        match (&self.over, connection) {
+            (Over::H2(h2), PeerConnection::H2(connection)) => h2.is_idle(connection),
+            _ => true,
+        }
+    }
+
     fn open(&self, connection: &PeerConnection) -> Option<BoxFuture<()>> {
         match (&self.over, connection) {
             (Over::H2(h2), PeerConnection::H2(connection)) => h2.open(connection),

@@ -79,6 +79,13 @@ pub trait Connect: fmt::Debug + Send + Sync + 'static {
         }
     }
 
+    /// Whether no call is on `connection`, as far as is known here. The pool knows of the calls that it has given it; one that waited for a
+    /// stream of another may be on it, too.
+    fn is_idle(&self, connection: &Self::Connection) -> bool {
+        let _ = connection;
+        true
+    }
+
     /// Opens `connection` before a call needs it, if that can be done. The future is dropped if the connection is not wanted any more.
     fn open(&self, connection: &Self::Connection) -> Option<BoxFuture<()>> {
         let _ = connection;

@@ -130,7 +130,7 @@ impl<K: Connect> Node<K> {
         self.drop_older(options, Instant::now());
         let several = self.connections.len() > 1;
         self.connections.retain(|connection| {
-            if connection.take_use() {
+            if connection.take_use() || !connect.is_idle(&connection.inner) {
                 return true;
             }
             if several && connect.state(&connection.inner) == State::Closed {

@@ -87,6 +87,11 @@ impl Link {
         !self.state.closed.load(SeqCst)
     }
 
+    /// Whether no call is on it.
+    pub(super) fn is_idle(&self) -> bool {
+        self.state.is_idle()
+    }
+
     /// Sends `request` if nobody waits to send one, or hands it back.
     pub(super) fn start(&self, origin: &Origin, request: Request<Body>) -> Start {
         if self.state.queue.is_empty() {

@@ -256,6 +256,10 @@ impl Connect for H2 {
         connection.0.state()
     }
 
+    fn is_idle(&self, connection: &H2Connection) -> bool {
+        connection.0.is_idle()
+    }
+
     fn open(&self, connection: &H2Connection) -> Option<BoxFuture<()>> {
         let slot = Arc::clone(&connection.0);
         Some(Box::pin(async move {

@@ -90,6 +90,11 @@ impl Slot {
         is_open.then_some(OpenLink(link))
     }
 
+    /// Whether no call is on the connection, or there is none that takes any.
+    pub(super) fn is_idle(&self) -> bool {
+        self.link().is_none_or(|link| link.is_idle())
+    }
+
     pub(super) const fn queue(&self) -> &Arc<Queue> {
         &self.queue
     }
