@@ -127,3 +127,18 @@ async fn a_call_that_was_refused_does_not_keep_a_wrappers_permit() {
     soon(greeter(&client).say_hello(hello())).await.unwrap();
     drop(refused);
 }
+
+#[tokio::test]
+async fn a_call_that_finds_its_node_full_does_not_keep_a_wrappers_permit() {
+    let recording = Recording::of(1);
+    let client = scripted(&recording, |_| async { Ok(greeting("n0")) });
+    let client = client.wrap_call(ConcurrencyLimitLayer::new(1));
+    let client = client.build().unwrap();
+    let mut refused = greeter(&client);
+    recording.nodes[0].enter();
+    let narrow = hello().with_options(CallOptions::new().max_in_flight(1));
+    let status = soon(refused.say_hello(narrow)).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    soon(greeter(&client).say_hello(hello())).await.unwrap();
+    drop(refused);
+}

@@ -115,7 +115,7 @@ fn reports(notes: &Notes) -> bool {
 
 impl<S, B, RB> Service<Request<B>> for Pick<S>
 where
-    S: Service<Request<B>, Response = Response<RB>>,
+    S: Service<Request<B>, Response = Response<RB>> + Clone,
     S::Error: Into<Error>,
     B: 'static,
     RB: AnswerBody,
@@ -136,6 +136,8 @@ where
             match self.pick(notes) {
                 Ok(node) => picked = node,
                 Err(error) => {
+                    // What was made ready for it is given back: this may rest for long before its next call.
+                    self.inner = self.inner.clone();
                     return ResponseFuture {
                         attempt: answer::ResponseFuture::refused(error),
                         picked,
