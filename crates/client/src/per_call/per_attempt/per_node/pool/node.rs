@@ -133,8 +133,11 @@ impl<K: Connect> Node<K> {
             if connection.take_use() || !connect.is_idle(&connection.inner) {
                 return true;
             }
-            if several && connect.state(&connection.inner) == State::Closed {
-                return false;
+            match connect.state(&connection.inner) {
+                // For calls that wait elsewhere meanwhile.
+                State::Waiting => return true,
+                State::Closed if several => return false,
+                _ => {}
             }
             idle += 1;
             idle <= max_idle

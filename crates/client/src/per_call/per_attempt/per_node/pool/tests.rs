@@ -235,6 +235,20 @@ async fn connections_that_carry_no_call_are_closed_but_for_those_that_may_idle()
 }
 
 #[tokio::test]
+async fn a_connection_that_is_being_opened_is_kept_though_none_may_idle() {
+    let mut scene = Scene::new(options());
+    scene.options.max_idle = 0;
+    scene.connect.opens_later.store(true, SeqCst);
+    let _lent = scene.lend_many(3);
+    for _ in 0..3 {
+        scene.sweep();
+    }
+    scene.connect.may_open.notify_one();
+    tokio::task::yield_now().await;
+    assert_eq!(scene.lend().handle().0, 2);
+}
+
+#[tokio::test]
 async fn a_connection_that_has_ended_is_none_of_those_that_may_idle() {
     let mut scene = Scene::new(options());
     scene.options.max_idle = 1;
