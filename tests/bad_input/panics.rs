@@ -12,7 +12,7 @@ use std::{
 use futures_util::FutureExt;
 use http::Request;
 use tonic::{Code, Status};
-use tower::{Layer, Service};
+use tower::{Layer, Service, limit::ConcurrencyLimitLayer};
 use tower_micro::{
     Body, CallOptions, Client, Context, Error, Kind, Next, RetryContext, SelectError, Selector,
     ServiceName, Static, Strategy,
@@ -79,12 +79,19 @@ async fn survives(recording: &Recording, client: Client, armed: &AtomicBool) {
         assert_eq!(Error::from(status).kind(), Kind::Panic);
         assert_eq!(recording.in_flight(), 0);
         armed.store(false, SeqCst);
+        // One that is not the first to be asked again.
+        soon(call(&client)).await.unwrap();
         soon(greeter.say_hello(hello())).await.unwrap();
     }
     let entries = recording.diary.entries();
     let picked = entries.iter().filter(|entry| entry.starts_with("next:"));
     let marked = entries.iter().filter(|entry| entry.starts_with("mark:"));
     assert_eq!(picked.count(), marked.count(), "{entries:?}");
+}
+
+/// A wrapper that lets in nobody while something is held.
+fn one_at_a_time() -> ConcurrencyLimitLayer {
+    ConcurrencyLimitLayer::new(1)
 }
 
 #[tokio::test]
@@ -96,11 +103,11 @@ async fn a_layer_that_panics_ends_its_own_call_only() {
         };
         let (around_calls, around_attempts) = (layer(), layer());
         let recording = Recording::of(1);
-        let client = happy(&recording).wrap_client(around_calls.clone());
+        let client = happy(&recording).wrap_client((around_calls.clone(), one_at_a_time()));
         survives(&recording, client.build().unwrap(), &around_calls.armed).await;
 
         let recording = Recording::of(1);
-        let client = happy(&recording).wrap_call(around_attempts.clone());
+        let client = happy(&recording).wrap_call((around_attempts.clone(), one_at_a_time()));
         survives(&recording, client.build().unwrap(), &around_attempts.armed).await;
     }
 }

@@ -100,8 +100,12 @@ trait Stack: Send + Sync {
 
 impl<S: WrappedService<Body>> Stack for S {
     fn start(&mut self, request: Request<Body>) -> BoxFuture<Answer> {
-        catch_unwind(AssertUnwindSafe(|| started(self, request)))
-            .unwrap_or_else(|panic| Box::pin(std::future::ready(Err(panicked(&*panic)))))
+        let started = catch_unwind(AssertUnwindSafe(|| started(self, request)));
+        started.unwrap_or_else(|panic| {
+            // What was made ready for the call is given back with it; one that cannot be cloned stays as it is.
+            let _ = catch_unwind(AssertUnwindSafe(|| *self = self.clone()));
+            Box::pin(std::future::ready(Err(panicked(&*panic))))
+        })
     }
 
     fn boxed_clone(&self) -> Box<dyn Stack> {
