@@ -1,15 +1,18 @@
 //! A stream ends once: for its caller, for the mark of its node, for the count of what is in flight.
 
-use futures_util::StreamExt;
+use std::future;
+
+use futures_util::{StreamExt, stream};
 use http::Request;
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
+use tokio::sync::oneshot;
 use tonic::{Code, Status};
 use tower_micro::{CallOptions, Error, Kind};
 use tower_micro_testkit::{Chat, Manner, proto::chat::CountRequest};
 use tower_service::Service;
 
-use super::fleet::{Chats, Talk, count, heard, numbers, sum};
+use super::fleet::{Chats, Talk, chat, count, heard, line, numbers, sum};
 use crate::support::{framed, soon};
 
 async fn one(manner: Manner) -> Chats {
@@ -168,4 +171,22 @@ async fn the_connection_of_a_stream_that_was_dropped_serves_the_next() {
         heard(count(&client, 9).await.unwrap()).await.unwrap().len(),
         9
     );
+}
+
+#[tokio::test]
+async fn a_stream_whose_requests_panic_is_reset_and_over() {
+    let chats = Chats::of(1).await;
+    let client = chats.client(CallOptions::new());
+    let (panics, is_time) = oneshot::channel::<()>();
+    let lines = stream::once(future::ready(line("hello"))).chain(stream::once(async {
+        is_time.await.unwrap();
+        panic!("boo")
+    }));
+    let mut answers = soon(chat(&client).talk(lines)).await.unwrap().into_inner();
+    soon(answers.message()).await.unwrap().unwrap();
+    panics.send(()).unwrap();
+    let status = soon(answers.message()).await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal, "{status}");
+    was_reset(&chats.chats[0]).await;
+    assert_eq!(chats.recording.in_flight(), 0);
 }

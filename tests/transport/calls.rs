@@ -2,8 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
+use futures_util::stream;
 use http::{HeaderMap, Request, Uri};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tonic::Code;
 use tower::util::MapRequestLayer;
 use tower_micro::{
     CallOptions, Connect, Node, PoolOptions, Static,
@@ -13,11 +15,12 @@ use tower_micro_testkit::{
     Greeter,
     h2_peer::{
         Peer,
-        Step::{AwaitRequest, Settings, Silence},
+        Step::{self, AwaitHeaders, AwaitRequest, Settings, Silence},
     },
+    proto::chat::{Line, chat_client::ChatClient},
 };
 
-use super::dials::{client, once};
+use super::dials::{SECOND, client, once};
 use crate::support::{CAME_FROM, builder, call, greeter, hello, is_traced, server, soon, start};
 
 /// Kind, flags and length of a frame.
@@ -241,4 +244,33 @@ async fn a_server_that_is_back_is_called_again() {
         router.serve_with_incoming(tokio_stream::wrappers::TcpListenerStream::new(listener)),
     );
     soon(async { while call(&client).await.is_err() {} }).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_stream_that_fails_says_why_before_the_answer_has_begun_and_after() {
+    let silent = [Settings, AwaitHeaders];
+    for steps in [vec![], vec![Step::answer()]] {
+        let peer = Peer::script(silent.clone().into_iter().chain(steps));
+        let client = client(peer.clone(), once());
+        let mut chat = ChatClient::new(client.channel("greeter")).max_encoding_message_size(9);
+        let begun = peer.clone();
+        let too_long = async move {
+            soon(begun.has_seen(|seen| seen.requests == 1)).await;
+            // The client hears what the peer answers.
+            tokio::time::sleep(SECOND).await;
+            Line {
+                text: "too long".repeat(9),
+                ..Line::default()
+            }
+        };
+        let talk = soon(chat.talk(stream::once(too_long))).await;
+        let status = match talk {
+            Ok(answers) => soon(answers.into_inner().message()).await.unwrap_err(),
+            Err(status) => status,
+        };
+        assert_eq!(status.code(), Code::OutOfRange, "{status}");
+        let told = status.message();
+        assert!(told.starts_with("the request stream failed: "), "{told}");
+        soon(peer.has_seen(|seen| seen.resets == 1)).await;
+    }
 }

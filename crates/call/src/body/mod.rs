@@ -22,6 +22,7 @@
 
 mod capture;
 mod payload;
+mod rest;
 mod shared;
 #[cfg(test)]
 mod tests;

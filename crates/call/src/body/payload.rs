@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::Status;
 
-use super::{ReplayMemory, shared::Reader};
+use super::{ReplayMemory, rest, shared::Reader};
 
 /// What a [`Body`](super::Body) sends, without what was noted of its call.
 pub struct Payload(Kind);
@@ -129,7 +129,7 @@ impl Other {
         match self {
             Self::Pending { ahead, rest } => match ahead.pop_front() {
                 Some(frame) => Poll::Ready(Some(Ok(frame))),
-                None => Pin::new(rest).poll_frame(cx),
+                None => rest::poll(rest, cx),
             },
             Self::Shared(reader) => reader.poll_frame(cx),
             Self::Failed(status) => Poll::Ready(Some(Err(status.clone()))),

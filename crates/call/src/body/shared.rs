@@ -9,7 +9,6 @@
 use std::{
     collections::VecDeque,
     fmt,
-    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -18,8 +17,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body::{Body as _, Frame};
+use http_body::Frame;
 use tonic::Status;
+
+use super::rest;
 
 /// How many bytes may be kept, by one call and by all that share this.
 #[derive(Debug)]
@@ -253,7 +254,7 @@ impl Stream {
         }
         drop(waiting);
         let all = Waker::from(Arc::clone(&self.readers));
-        Pin::new(rest).poll_frame(&mut Context::from_waker(&all))
+        rest::poll(rest, &mut Context::from_waker(&all))
     }
 
     /// Keeps `bytes` for those who come later, or gives up keeping anything.

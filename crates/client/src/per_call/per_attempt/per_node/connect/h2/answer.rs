@@ -9,9 +9,10 @@ use bytes::Bytes;
 use h2::{Reason, RecvStream};
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame};
+use tonic::Status;
 use tower_micro_call::BoxError;
 
-use super::link::Ticket;
+use super::{exchange::unsendable, link::Ticket, pump::Failed};
 
 /// The body of an answer. Dropped before its end, it resets the stream.
 pub(super) struct Answer {
@@ -19,6 +20,8 @@ pub(super) struct Answer {
     data_done: bool,
     /// None when the stream has ended.
     ticket: Option<Ticket>,
+    /// Of the request, if it is still being sent.
+    failed: Option<Failed>,
 }
 
 type Polled = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
@@ -29,7 +32,14 @@ impl Answer {
             stream,
             data_done: false,
             ticket: Some(ticket),
+            failed: None,
         }
+    }
+
+    /// The same, of a request that is still being sent, and may fail.
+    pub(super) fn beside(mut self, request: Failed) -> Self {
+        self.failed = Some(request);
+        self
     }
 
     fn poll_trailers(&mut self, cx: &mut Context<'_>) -> Polled {
@@ -47,6 +57,9 @@ impl Answer {
     /// NO_ERROR stops a stream and does not break it (RFC 9113 §8.1); whether enough has come by then is for the reader to see.
     fn broken(&mut self, error: h2::Error) -> Option<Result<Frame<Bytes>, BoxError>> {
         let ticket = self.ticket.take()?;
+        if let Some(status) = self.failed.as_ref().and_then(|failed| failed.get()) {
+            return Some(Err(Status::from(unsendable(status)).into()));
+        }
         (error.reason() != Some(Reason::NO_ERROR)).then(|| Err(ticket.told(error)))
     }
 }

@@ -48,7 +48,10 @@ impl Exchange {
         if let Some(pump) = &mut self.pump
             && let Poll::Ready(sent) = pump.poll(cx)
         {
-            sent.map_err(unsendable)?;
+            if let Err(status) = sent {
+                pump.stop();
+                return Poll::Ready(Err(unsendable(&status)));
+            }
             self.pump = None;
         }
         let answer = ready!(Pin::new(&mut self.answer).poll(cx));
@@ -58,11 +61,13 @@ impl Exchange {
     }
 
     fn answered(&mut self, answer: Response<RecvStream>, ticket: Ticket) -> Response<ResponseBody> {
-        let mut response = answer.map(|stream| ResponseBody::new(Answer::new(stream, ticket)));
-        if let Some(pump) = self.pump.take() {
-            let tie = pump.detach();
-            response.body_mut().on_end(Box::new(tie));
-        }
+        let Some(pump) = self.pump.take() else {
+            return answer.map(|stream| ResponseBody::new(Answer::new(stream, ticket)));
+        };
+        let (tie, failed) = pump.detach();
+        let beside = |stream| ResponseBody::new(Answer::new(stream, ticket).beside(failed));
+        let mut response = answer.map(beside);
+        response.body_mut().on_end(Box::new(tie));
         response
     }
 }
@@ -90,7 +95,7 @@ fn rest(mut body: Body, mut stream: SendStream<Bytes>) -> Option<Box<Pump>> {
 }
 
 /// The caller's own stream has failed: the node has seen a part of it.
-fn unsendable(status: Status) -> Error {
+pub(super) fn unsendable(status: &Status) -> Error {
     let text = format!("the request stream failed: {}", status.message());
     Error::new(Kind::Request, status.code(), text).with_disposition(Disposition::Unknown)
 }

@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
+    sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
 };
 
@@ -34,14 +35,21 @@ impl Pump {
         }
     }
 
-    /// Goes on by itself until the returned tie is dropped.
-    pub(super) fn detach(self: Box<Self>) -> Tie {
+    /// Goes on by itself until the returned tie is dropped. If the body fails, that is told before the stream is reset.
+    pub(super) fn detach(self: Box<Self>) -> (Tie, Failed) {
         let (tie, call) = Tie::pair();
-        tokio::spawn(Detached { pump: self, call });
-        tie
+        let failed = Failed::default();
+        let (pump, told) = (Some(self), Arc::clone(&failed));
+        tokio::spawn(Detached { pump, call, told });
+        (tie, failed)
     }
 
-    /// Ready when all is sent, or the peer wants no more; with the error if the body fails.
+    /// Sends no more, though more was to come.
+    pub(super) fn stop(&mut self) {
+        self.stream.send_reset(Reason::CANCEL);
+    }
+
+    /// Ready when all is sent, or the peer wants no more; with the error if the body fails, and has to be [stopped](Self::stop).
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         loop {
             // What the peer has to say of it, the answer says.
@@ -55,10 +63,7 @@ impl Pump {
                 Some(data) => self.send(data),
                 None => match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                     Some(Ok(frame)) => self.offer(frame.into_data().unwrap_or_default()),
-                    Some(Err(status)) => {
-                        self.stream.send_reset(Reason::CANCEL);
-                        return Poll::Ready(Err(status));
-                    }
+                    Some(Err(status)) => return Poll::Ready(Err(status)),
                     None => self.end(),
                 },
             };
@@ -113,10 +118,16 @@ enum Sent {
     Last,
 }
 
-/// A pump whose call has its headers already.
+/// Why the body has failed, if it has.
+pub(super) type Failed = Arc<OnceLock<Status>>;
+
+/// A pump whose call has its headers already. Dropped before all is sent, it resets the stream: its call has ended, its body has failed, or
+/// its runtime has ended, and the node would wait for more, and the call for the node.
 struct Detached {
-    pump: Box<Pump>,
+    /// None when all is sent.
+    pump: Option<Box<Pump>>,
     call: oneshot::Receiver<Infallible>,
+    told: Failed,
 }
 
 impl Future for Detached {
@@ -124,9 +135,23 @@ impl Future for Detached {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if Pin::new(&mut self.call).poll(cx).is_ready() {
-            self.pump.stream.send_reset(Reason::CANCEL);
             return Poll::Ready(());
         }
-        self.pump.poll(cx).map(drop)
+        let Some(pump) = &mut self.pump else {
+            return Poll::Ready(());
+        };
+        match ready!(pump.poll(cx)) {
+            Ok(()) => self.pump = None,
+            Err(status) => drop(self.told.set(status)),
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Detached {
+    fn drop(&mut self) {
+        if let Some(pump) = &mut self.pump {
+            pump.stop();
+        }
     }
 }
