@@ -11,8 +11,8 @@ use tower_micro_testkit::{
     h2_peer::{
         Peer,
         Step::{
-            self, AwaitHeaders, AwaitRequest, Break, Frame, Goaway, MaxStreams, Serve, Settings,
-            Wait,
+            self, AwaitHeaders, AwaitRequest, Break, Drop as NeverEnds, Frame, Goaway, MaxStreams,
+            Refuse, Serve, Settings, Wait,
         },
         reason::NO_ERROR,
     },
@@ -96,6 +96,34 @@ async fn a_request_that_waits_for_a_stream_goes_elsewhere_when_its_connection_ta
     let peer = Peer::script(first).then([Settings, Serve]);
     let client = narrow(&peer);
     one_is_served_beside_a_busy_one(&peer, &client).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_waits_is_served_by_another_connection_while_its_own_cannot_be_opened_again()
+{
+    let goes = Goaway {
+        last: 1,
+        reason: NO_ERROR,
+    };
+    let greets = [Step::answer(), Step::greeting(), Step::status("0")];
+    for again in [NeverEnds, Refuse] {
+        let first = [MaxStreams(1), AwaitRequest, Wait(2 * SECOND), goes.clone()];
+        let second = [MaxStreams(1), AwaitRequest, Wait(3 * SECOND)];
+        let second = second.into_iter().chain(greets.clone()).chain([Serve]);
+        let peer = Peer::script(first).then(second).then([again]);
+        let client = sized(&peer, 2);
+        let mut busy = Vec::new();
+        for requests in 1..=2 {
+            busy.push(begin(&client));
+            soon(peer.has_seen(move |seen| seen.requests == requests)).await;
+        }
+        // Some of them were given the one connection, some the other.
+        let wait: Vec<_> = (0..6).map(|_| begin(&client)).collect();
+        for waits in wait {
+            soon(waits).await.unwrap().unwrap();
+        }
+        drop(busy);
+    }
 }
 
 #[tokio::test(start_paused = true)]

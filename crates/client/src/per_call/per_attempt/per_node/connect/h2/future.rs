@@ -43,7 +43,10 @@ struct Connecting {
 /// A request that waits for a stream.
 struct Queueing {
     way: Way,
+    /// Its own connection. Whichever has a stream first is as good.
     link: Arc<Link>,
+    /// The next one, once that has closed.
+    dialling: Option<Dialling>,
     place: Place,
     request: Option<Request<Body>>,
 }
@@ -72,11 +75,16 @@ impl ResponseFuture {
 }
 
 impl Way {
-    fn connect(mut self, request: Request<Body>) -> Phase {
+    /// The dial under way, or the next one.
+    fn dial(&mut self, request: &Request<Body>) -> Result<Dialling, Error> {
         self.dials += 1;
-        let options = Notes::of(&request).and_then(Notes::options);
+        let options = Notes::of(request).and_then(Notes::options);
         let timeout = options.and_then(|options| options.get_connect_timeout());
-        match self.slot.dial(timeout) {
+        self.slot.dial(timeout)
+    }
+
+    fn connect(mut self, request: Request<Body>) -> Phase {
+        match self.dial(&request) {
             Ok(dialling) => Phase::Connecting(Box::new(Connecting {
                 way: self,
                 dialling,
@@ -109,6 +117,7 @@ impl Way {
             place: self.slot.queue().join(),
             way: self,
             link: Arc::clone(link),
+            dialling: None,
             request: Some(request),
         }
     }
@@ -127,21 +136,58 @@ impl Connecting {
 
 impl Queueing {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Phase> {
-        let turn = match self.place.poll(cx) {
-            Poll::Ready(turn) => turn,
-            Poll::Pending if self.link.is_open() => return Poll::Pending,
-            // It closed before the place was taken.
-            Poll::Pending => None,
-        };
-        let request = self.request.take().expect("kept until it is sent");
-        let (way, origin) = (self.way.clone(), self.way.slot.origin());
-        Poll::Ready(match turn {
-            Some(Turn { link, ticket }) => {
-                let start = link.start_next(origin, request, ticket);
-                way.go_on(&link, start)
+        loop {
+            if let Poll::Ready(Turn { link, ticket }) = self.place.poll(cx) {
+                let (way, request) = self.leave();
+                let start = link.start_next(way.slot.origin(), request, ticket);
+                return Poll::Ready(way.go_on(&link, start));
             }
-            None => way.go_on(&self.link, self.link.start_now(origin, request)),
-        })
+            if self.link.is_open() {
+                return Poll::Pending;
+            }
+            if self.dialling.is_none() && self.way.dials == MAX_DIALS {
+                return self.unless_served(Self::give_up);
+            }
+            match ready!(self.poll_again(cx)) {
+                Ok(link) => self.link = link,
+                Err(error) => return self.unless_served(|_| Phase::Refused(Some(error))),
+            }
+        }
+    }
+
+    /// Its own connection, opened again. It keeps its place meanwhile.
+    fn poll_again(&mut self, cx: &mut Context<'_>) -> Poll<Result<Arc<Link>, Error>> {
+        let dialling = match &mut self.dialling {
+            Some(dialling) => dialling,
+            None => {
+                let request = self.request.as_ref();
+                let dialling = self.way.dial(request.expect("kept until it is sent"))?;
+                self.dialling.insert(dialling)
+            }
+        };
+        let dialled = ready!(Pin::new(dialling).poll(cx));
+        self.dialling = None;
+        Poll::Ready(dialled.map_err(|failure| failed(&failure)))
+    }
+
+    /// It goes on waiting as long as the node has another connection.
+    fn unless_served(&mut self, end: impl FnOnce(&mut Self) -> Phase) -> Poll<Phase> {
+        if self.way.slot.queue().is_served() {
+            return Poll::Pending;
+        }
+        Poll::Ready(end(self))
+    }
+
+    /// What follows is for the connection that has closed to say.
+    fn give_up(&mut self) -> Phase {
+        let (way, request) = self.leave();
+        let start = self.link.start_now(way.slot.origin(), request);
+        way.go_on(&self.link, start)
+    }
+
+    fn leave(&mut self) -> (Way, Request<Body>) {
+        let request = self.request.take().expect("kept until it is sent");
+        (self.way.clone(), request)
     }
 }
 

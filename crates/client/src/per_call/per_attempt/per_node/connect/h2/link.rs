@@ -240,7 +240,7 @@ impl LinkState {
     pub(super) fn close(&self) {
         if !self.closed.swap(true, SeqCst) {
             self.room.close();
-            self.queue.dismiss();
+            self.queue.wake();
         }
     }
 

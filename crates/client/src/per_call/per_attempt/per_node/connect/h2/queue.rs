@@ -4,13 +4,12 @@ use std::{
     collections::BTreeMap,
     fmt,
     future::Future,
-    mem,
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use tokio::sync::oneshot;
@@ -32,7 +31,14 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct Places {
     next: u64,
-    by_number: BTreeMap<u64, oneshot::Sender<Turn>>,
+    by_number: BTreeMap<u64, Waits>,
+}
+
+/// One who waits.
+struct Waits {
+    turn: oneshot::Sender<Turn>,
+    /// For news of another kind than its turn.
+    waker: Waker,
 }
 
 /// A stream for one who has waited: if it is not taken, the next one gets it.
@@ -59,19 +65,27 @@ impl Queue {
 
     /// Changes who waits.
     fn change<T>(&self, change: impl FnOnce(&mut Places) -> T) -> T {
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = self.places();
         let changed = change(&mut places);
         self.length.store(places.by_number.len(), SeqCst);
         changed
     }
 
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes the last place.
     pub(super) fn join(self: &Arc<Self>) -> Place {
         let (sender, turn) = oneshot::channel();
+        let waits = Waits {
+            turn: sender,
+            waker: Waker::noop().clone(),
+        };
         let (number, is_first) = self.change(|places| {
             let is_first = places.by_number.is_empty();
             places.next += 1;
-            places.by_number.insert(places.next, sender);
+            places.by_number.insert(places.next, waits);
             (places.next, is_first)
         });
         if is_first {
@@ -119,14 +133,22 @@ impl Queue {
             let Some((_, first)) = first else { return };
             let link = link.get();
             // Who has just gone away leaves it to the next one.
-            let _ = first.send(Turn { link, ticket });
+            let _ = first.turn.send(Turn { link, ticket });
         }
     }
 
-    /// Has all of them look for themselves: a connection they may wait for has closed.
-    pub(super) fn dismiss(&self) {
-        let all = self.change(|places| mem::take(&mut places.by_number));
-        drop(all);
+    /// Whether a connection takes requests, on which there may be a stream one day.
+    pub(super) fn is_served(&self) -> bool {
+        self.there().iter().any(|slot| slot.link().is_some())
+    }
+
+    /// Has all of them look whether that is their connection: one has closed. They keep their places.
+    pub(super) fn wake(&self) {
+        let places = self.places();
+        let waits = places.by_number.values();
+        let wakers: Vec<_> = waits.map(|waits| waits.waker.clone()).collect();
+        drop(places);
+        wakers.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -146,9 +168,15 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Ready with a stream, or without one if a connection has closed.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Turn>> {
-        Pin::new(&mut self.turn).poll(cx).map(Result::ok)
+    /// Ready with a stream. Woken as well when a connection has closed.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        if let Poll::Ready(Ok(turn)) = Pin::new(&mut self.turn).poll(cx) {
+            return Poll::Ready(turn);
+        }
+        if let Some(waits) = self.queue.places().by_number.get_mut(&self.number) {
+            waits.waker.clone_from(cx.waker());
+        }
+        Poll::Pending
     }
 }
 

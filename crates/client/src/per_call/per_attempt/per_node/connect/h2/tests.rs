@@ -319,8 +319,9 @@ impl Scene {
         // Whoever waits had been told already what was found by this.
         let woken = self.calls.values().filter(|call| call.future.is_woken());
         prop_assert_eq!(woken.count(), 0, "it should have been told");
-        let is_open = || self.slots.iter().any(|slot| slot.link().is_some());
-        prop_assert!(waiting == 0 || is_open(), "there is nothing to wait for");
+        let may_serve = |slot: &Arc<Slot>| slot.state() != State::Closed;
+        let is_served = self.slots.iter().any(may_serve);
+        prop_assert!(waiting == 0 || is_served, "there is nothing to wait for");
         Ok(())
     }
 
@@ -387,6 +388,26 @@ async fn a_stream_that_was_allowed_when_nobody_waited_is_used_whichever_connecti
     scene.call(&first, false);
     scene.run().await;
     assert_eq!(scene.doing(Phase::Exchanging), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_keeps_its_place_when_its_connection_closes() {
+    let mut scene = Scene::new(&[1, 1]);
+    for turn in 1..=4 {
+        scene.turn = turn;
+        let slot = Arc::clone(&scene.slots[(turn + 1) % 2]);
+        scene.call(&slot, false);
+        scene.run().await;
+    }
+    assert_eq!((scene.doing(Phase::Exchanging), scene.waiting()), (2, 2));
+    scene.peers[0].goes();
+    // The next one is open when it allows a stream.
+    for streams in [0, 1] {
+        scene.peers[0].allow(streams);
+        scene.run().await;
+    }
+    let waits = |turn| phase(&scene.calls[&turn].future) == Phase::Queueing;
+    assert_eq!((waits(3), waits(4)), (false, true));
 }
 
 /// One call that is let go of when it has begun, if it does.
