@@ -75,13 +75,16 @@ pub(crate) fn names_of<L>() -> Vec<String> {
 
 /// Splits at the commas that are not inside of brackets.
 fn parts(tuple: &str) -> Vec<&str> {
-    let mut depth = 0i32;
+    let (mut depth, mut before) = (0i32, ' ');
     let split = tuple.split(|letter: char| {
         depth += match letter {
             '<' | '(' | '[' => 1,
+            // Of an arrow, which names what a function returns.
+            '>' if before == '-' => 0,
             '>' | ')' | ']' => -1,
             _ => 0,
         };
+        before = letter;
         letter == ',' && depth == 0
     });
     split
@@ -120,6 +123,8 @@ mod tests {
         assert_eq!(names_of::<crate::RetryLayer>(), ["RetryLayer"]);
         let both = names_of::<(crate::RetryLayer, Option<Vec<(u8, u16)>>)>();
         assert_eq!(both, ["RetryLayer", "Option"]);
+        let of_functions = names_of::<(Option<fn(u8) -> u16>, crate::RetryLayer)>();
+        assert_eq!(of_functions, ["Option", "RetryLayer"]);
     }
 
     fn names<T>(_: &T) -> Vec<String> {
