@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use futures_util::future;
+use http::Request;
 use tokio::time::sleep;
 use tonic::{Code, Status};
-use tower_micro::{Body, CallOptions, Preset, RetryContext};
+use tower_micro::{Body, CallOptions, Context, Next, Preset, RequestExt, RetryContext, from_fn};
 
 use super::{SECOND, ends_after_a_second, hang, timed, within};
 use crate::support::{
-    Answer, Diary, Recording, call, failing, greeting, node_of, number_of, scripted,
+    Answer, Diary, Recording, call, failing, greeter, greeting, hello, node_of, number_of, scripted,
 };
 
 /// What the node is told in `header` by each of three attempts, which fail a second apart.
@@ -54,7 +55,7 @@ async fn go_micros_own_header_says_the_whole_time_every_time() {
 }
 
 /// `n0` hangs, the others answer.
-async fn but_the_first(request: http::Request<Body>) -> Answer {
+async fn but_the_first(request: Request<Body>) -> Answer {
     match &*node_of(&request) {
         "n0" => future::pending().await,
         node => Ok(greeting(node)),
@@ -73,8 +74,28 @@ async fn a_node_that_hangs_leaves_time_for_another_where_twice_is_as_good_as_onc
     assert_eq!(recording.diary.text(), expected);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_node_is_told_what_a_wrapper_that_waits_has_left_of_the_time() {
+    let diary = Diary::default();
+    let seen = diary.clone();
+    let client = scripted(&Recording::of(1), move |request| {
+        seen.write(request.headers()["grpc-timeout"].to_str().unwrap());
+        async { Ok(greeting("n0")) }
+    });
+    let waits = |_: Context, request: Request<Body>, next: Next| async move {
+        sleep(SECOND).await;
+        next.run(request).await
+    };
+    let client = client.wrap_call(from_fn(waits)).options(within(9 * SECOND));
+    let client = client.build().unwrap();
+    call(&client).await.unwrap();
+    let more = hello().with_options(CallOptions::new().call_wrapper(waits));
+    greeter(&client).say_hello(more).await.unwrap();
+    assert_eq!(diary.text(), "8000000u 7000000u");
+}
+
 /// `n0` gives up with `code` when the time that it was given is over, and keeps it to the microsecond; the others answer.
-async fn punctual(request: http::Request<Body>, code: Code) -> Answer {
+async fn punctual(request: Request<Body>, code: Code) -> Answer {
     let node = node_of(&request);
     if node != "n0" {
         return Ok(greeting(&*node));

@@ -37,6 +37,10 @@
 //! for. What a layer makes then (the limit of tower's `ConcurrencyLimitLayer`) is the service's, what it holds itself
 //! (`GlobalConcurrencyLimitLayer`) is the client's.
 //!
+//! The layers inside work with the time as it was when the attempt began. A function may wait before it runs its inside: then it is read
+//! again. A layer of your own that waits tells them so ([`Notes::set_now`](tower_micro_call::Notes::set_now)), or the node is told of more
+//! time than there is.
+//!
 //! The doors build types, not
 //! a list: a layer costs what it does and nothing else. A builder that has to grow in a loop can be
 //! [erased](crate::ClientBuilder::erased) on the way, for one box per call and door.

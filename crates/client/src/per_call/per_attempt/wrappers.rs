@@ -54,6 +54,7 @@ use std::{
 
 use http::{Request, Response};
 use pin_project::pin_project;
+use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_micro_call::{
     AnswerBody, Body, BoxFuture, CallOptions, CallWrapper, Context as CallContext, Error, Next,
@@ -147,16 +148,26 @@ where
     B: Send + 'static,
     RB: AnswerBody,
 {
-    Next::new(move |request| {
+    Next::new(move |mut request| {
         let mut inner = inner.clone();
         Box::pin(async move {
             poll_fn(|cx| inner.poll_ready(cx))
                 .await
                 .map_err(Into::into)?;
+            tell_the_time(&mut request);
             let response = inner.call(request).await.map_err(Into::into)?;
             Ok(AnswerBody::adopt(response))
         })
     })
+}
+
+/// A wrapper may have waited, and what is left is less than it was.
+fn tell_the_time<B: 'static>(request: &mut Request<B>) {
+    if let Some(notes) = Notes::get_mut(request)
+        && notes.deadline().is_some()
+    {
+        notes.set_now(Instant::now());
+    }
 }
 
 /// The attempt, inside of its wrappers if it has any.
