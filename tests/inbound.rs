@@ -186,6 +186,22 @@ async fn what_a_handler_says_itself_counts_before_what_it_was_told() {
 }
 
 #[tokio::test]
+async fn what_a_handler_takes_out_does_not_go_along() {
+    let two = Two::start(Preset::Standard, |mut behind| {
+        let mut metadata = Metadata::new();
+        metadata.insert("authorization", "").unwrap();
+        let request = hello().with_options(CallOptions::new().metadata(metadata));
+        async move { behind.say_hello(request).await }.boxed()
+    });
+    let two = two.await;
+    two.call([("authorization", "Bearer 7"), ("x-request-id", "7")])
+        .await
+        .unwrap();
+    assert_eq!(two.header("authorization"), None);
+    assert_eq!(two.header("x-request-id").unwrap(), "7");
+}
+
+#[tokio::test]
 async fn a_task_that_a_handler_spawns_is_outside_unless_it_takes_the_context_along() {
     let two = Two::start(Preset::Standard, |behind| {
         async move { tokio::spawn(ask(behind)).await.unwrap() }.boxed()
