@@ -28,7 +28,7 @@
 //! call begins a new one.
 //!
 //! So it does when the task was stopped, because its runtime ended or the registry panicked: the nodes stay meanwhile, and what was
-//! learned of them too.
+//! learned of them too. A call that still waits for the first answer when another runtime ends begins the watch anew in its own.
 //!
 //! # What a registry may say
 //!
@@ -75,20 +75,22 @@ mod memo;
 mod set;
 mod snapshot;
 mod spawn;
+mod watch;
 
 pub use spawn::{Spawn, SpawnError, TaskGuard};
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tower_micro_registry::{Registry, ServiceName};
 
 use self::catalog::Catalog;
 use self::directory::Directory;
-use self::driver::{Heard, Publisher};
+use self::driver::Heard;
 use self::set::Set;
 use self::snapshot::Snapshot;
+use self::watch::Watch;
 use crate::health::{Admission, Blacklist};
 use crate::{
     Candidate, Clock, Health, Mark, Picker, Random, SelectError, SelectOptions, Selection,
@@ -98,7 +100,7 @@ use crate::{
 /// Chooses among the nodes of a registry. See the [module docs](self) for an example.
 pub struct RegistrySelector {
     registry: Arc<dyn Registry>,
-    spawn: Box<dyn Spawn>,
+    spawn: Arc<dyn Spawn>,
     strategy: Arc<dyn Strategy>,
     health: Health,
     blacklist: Option<Arc<Blacklist>>,
@@ -107,11 +109,11 @@ pub struct RegistrySelector {
     services: Directory<Watched>,
 }
 
-/// A service, and the task that keeps it up to date.
+/// A service, and who keeps it up to date.
 #[derive(Default)]
 struct Watched {
     set: Arc<Set>,
-    task: Mutex<Option<TaskGuard>>,
+    watch: OnceLock<Arc<Watch>>,
 }
 
 impl RegistrySelector {
@@ -119,7 +121,7 @@ impl RegistrySelector {
     /// runs the tasks that watch; they end with the selector.
     #[must_use]
     pub fn new(registry: Arc<dyn Registry>, spawn: impl Spawn + 'static) -> Self {
-        let (spawn, strategy) = (Box::new(spawn), Arc::new(Random));
+        let (spawn, strategy) = (Arc::new(spawn), Arc::new(Random));
         Self {
             registry,
             spawn,
@@ -213,39 +215,35 @@ impl RegistrySelector {
         let watched = self.services.get_or_default(service);
         match watched.set.select(options) {
             Some(answer) => answer,
-            None => self.begin(service, watched, options),
+            None => self.watch(service, watched).select(options),
         }
     }
 
-    /// Begins to watch, unless another call did so in the meantime.
-    fn begin(
-        &self,
-        service: &ServiceName,
-        watched: &Watched,
-        options: &SelectOptions,
-    ) -> Selection {
-        let mut task = watched.task.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(answer) = watched.set.select(options) {
-            return answer;
-        }
-        let heard = watched.set.expect().unwrap_or_else(|| self.nothing_heard());
-        let publisher = Publisher::new(&watched.set, heard);
-        let (registry, service) = (Arc::clone(&self.registry), service.clone());
-        let watching = Box::pin(driver::watch(registry, service, publisher));
-        match self.spawn.spawn(watching) {
-            Ok(guard) => *task = Some(guard),
-            Err(error) => watched.set.end(SelectError::other(error)),
-        }
-        watched.set.begun(options)
+    fn watch<'a>(&self, service: &ServiceName, watched: &'a Watched) -> &'a Arc<Watch> {
+        watched.watch.get_or_init(|| {
+            Arc::new(Watch {
+                registry: Arc::clone(&self.registry),
+                spawn: Arc::clone(&self.spawn),
+                service: service.clone(),
+                set: Arc::clone(&watched.set),
+                nothing_heard: self.nothing_heard(),
+                task: Mutex::default(),
+            })
+        })
     }
 
-    fn nothing_heard(&self) -> Heard {
+    /// What is heard of a service at first.
+    fn nothing_heard(&self) -> Box<dyn Fn() -> Heard + Send + Sync> {
         let outlier = match self.health {
             Health::Outlier(outlier) => Some(outlier),
             Health::None | Health::Blacklist => None,
         };
-        let admission = Admission::new(outlier, self.slow_start, &self.clock);
-        Heard::nothing(Catalog::new(Arc::clone(&self.strategy), admission))
+        let (strategy, slow_start) = (Arc::clone(&self.strategy), self.slow_start);
+        let clock = Arc::clone(&self.clock);
+        Box::new(move || {
+            let admission = Admission::new(outlier, slow_start, &clock);
+            Heard::nothing(Catalog::new(Arc::clone(&strategy), admission))
+        })
     }
 }
 

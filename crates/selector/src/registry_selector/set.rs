@@ -1,9 +1,10 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use event_listener::Event;
+use event_listener::{Event, EventListener};
 
 use super::driver::Heard;
 use super::memo::Edition;
@@ -34,12 +35,14 @@ enum State {
     Failing(SelectError),
     /// The task ended before the registry said anything.
     Over(SelectError),
+    /// The task was stopped before the registry said anything; who waits begins again.
+    Stopped(SelectError),
     /// It said this.
     Known(Snapshot),
 }
 
 impl Set {
-    /// The answer to a call, as far as there is one; `None` if somebody must begin to watch first.
+    /// The answer to a call, as far as there is one; `None` if it must begin to watch, or wait.
     #[inline]
     pub(super) fn select(self: &Arc<Self>, options: &SelectOptions) -> Option<Selection> {
         let named = options.strategy.as_ref();
@@ -74,36 +77,43 @@ impl Set {
                 Some(Selection::Ready(picker))
             }
             State::Failing(error) => Some(Selection::Ready(Err(error.clone()))),
-            State::Waiting => Some(self.wait(options.clone())),
-            State::Unwatched | State::Over(_) => None,
+            State::Waiting | State::Unwatched | State::Over(_) | State::Stopped(_) => None,
         }
     }
 
-    /// The answer by what is known, or when something is.
-    pub(super) fn begun(self: &Arc<Self>, options: &SelectOptions) -> Selection {
-        let known = self.answer(options, None);
-        known.unwrap_or_else(|| self.wait(options.clone()))
+    /// The answer by what is known, if anything is.
+    pub(super) fn known(self: &Arc<Self>, options: &SelectOptions) -> Option<Selection> {
+        self.answer(options, None)
     }
 
-    /// The answer when there is one.
-    fn wait(self: &Arc<Self>, options: SelectOptions) -> Selection {
-        let set = Arc::clone(self);
-        Selection::Pending(Box::pin(async move { set.settled(&options).await }))
-    }
-
-    async fn settled(&self, options: &SelectOptions) -> Result<Picker, SelectError> {
-        loop {
-            let changed = self.changed.listen();
-            match &**self.state.load() {
-                State::Known(snapshot) => {
-                    let choice = snapshot.choice(options)?;
-                    return Ok(Picker::of(choice, options));
-                }
-                State::Failing(error) | State::Over(error) => return Err(error.clone()),
-                State::Unwatched | State::Waiting => {}
+    /// What a call that waits is told; `None` as long as it is to go on waiting.
+    pub(super) fn settled(&self, options: &SelectOptions) -> Option<Result<Picker, SelectError>> {
+        match &**self.state.load() {
+            State::Known(snapshot) => {
+                let choice = snapshot.choice(options);
+                Some(choice.map(|choice| Picker::of(choice, options)))
             }
-            changed.await;
+            State::Failing(error) | State::Over(error) | State::Stopped(error) => {
+                Some(Err(error.clone()))
+            }
+            State::Unwatched | State::Waiting => None,
         }
+    }
+
+    /// Ready when something else is known than now.
+    pub(super) fn changed(&self) -> EventListener {
+        self.changed.listen()
+    }
+
+    /// Whether there is no task, so that somebody must begin one.
+    pub(super) fn is_unattended(&self) -> bool {
+        let is_without = matches!(**self.state.load(), State::Unwatched | State::Over(_));
+        is_without || self.is_left.load(Relaxed)
+    }
+
+    /// Whether the task was stopped before anything was known.
+    pub(super) fn is_stopped(&self) -> bool {
+        matches!(**self.state.load(), State::Stopped(_))
     }
 
     /// Somebody begins to watch, and goes on from what was heard, if a task was stopped. What that made known stays.
@@ -122,7 +132,13 @@ impl Set {
         let mut left = self.left();
         *left = Some(heard);
         self.is_left.store(true, Relaxed);
-        self.end(self.trouble().unwrap_or(reason));
+        let error = self.trouble().unwrap_or(reason);
+        // What has panicked may do so again, each time that it is begun.
+        if thread::panicking() {
+            self.end_as(error, State::Over);
+        } else {
+            self.end_as(error, State::Stopped);
+        }
         self.edition.next();
     }
 
@@ -151,9 +167,13 @@ impl Set {
 
     /// The task ends, or could not begin.
     pub(super) fn end(&self, error: SelectError) {
+        self.end_as(error, State::Over);
+    }
+
+    fn end_as(&self, error: SelectError, state: fn(SelectError) -> State) {
         self.trouble.store(Some(Arc::new(error.clone())));
         if !self.is_known() {
-            self.enter(State::Over(error));
+            self.enter(state(error));
         }
     }
 

@@ -11,6 +11,7 @@ use tower_micro_registry::{
 
 use super::*;
 use crate::{Fault, Filter, Picker, RoundRobinShared};
+use driver::Publisher;
 use scripted::{Scripted, Tasks};
 
 fn greeter() -> ServiceName {
@@ -445,8 +446,40 @@ fn a_watch_that_is_over_does_not_end_the_one_that_follows() {
     publisher.end(down().into());
     set.expect();
     drop(publisher);
-    let answer = set.select(&SelectOptions::default());
-    assert!(matches!(answer, Some(Selection::Pending(_))));
+    assert!(set.settled(&SelectOptions::default()).is_none());
+    assert!(!set.is_unattended());
+}
+
+#[test]
+fn a_call_that_waits_begins_the_watch_anew_if_its_task_was_stopped() {
+    let world = World::new();
+    let mut waiting = [world.select(), world.select()];
+    world.tasks.run();
+    assert!(waiting.iter_mut().all(|call| call.now_or_never().is_none()));
+    world.tasks.stop();
+    assert!(waiting.iter_mut().all(|call| call.now_or_never().is_none()));
+    world.tasks.run();
+    assert_eq!((world.tasks.alive(), world.registry.watches()), (1, 2));
+    world.hear(Change::Reset(vec![version("1", &["a"])]));
+    for call in waiting {
+        let picker = call.now_or_never().unwrap().unwrap();
+        assert_eq!(picker.next().unwrap().id, "a");
+    }
+}
+
+#[test]
+fn a_registry_that_panics_fails_the_calls_that_wait_and_is_asked_again_by_the_next() {
+    let world = World::new();
+    let waiting = world.select();
+    world.tasks.run();
+    world.registry.say(Err(Error::read_only("panics")));
+    world.tasks.run();
+    let error = waiting.now_or_never().unwrap().unwrap_err().to_string();
+    assert!(error.contains("was stopped"), "{error}");
+    assert_eq!((world.tasks.alive(), world.registry.watches()), (0, 1));
+    let _next = world.select();
+    world.tasks.run();
+    assert_eq!((world.tasks.alive(), world.registry.watches()), (1, 2));
 }
 
 #[test]
