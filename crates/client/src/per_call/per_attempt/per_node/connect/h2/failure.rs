@@ -25,6 +25,8 @@ pub(super) enum Failure {
     Broken(#[source] h2::Error),
     #[error("the dial panicked: {0}")]
     Panicked(String),
+    #[error("the runtime that dialled has ended")]
+    Homeless,
     #[error("no connection within {0:?}: {1}")]
     TooLate(Duration, Stage),
     #[error("no connection within {0:?}, and nobody waited any longer")]

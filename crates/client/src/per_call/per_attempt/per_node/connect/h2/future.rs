@@ -13,7 +13,7 @@ use tower_micro_call::{Body, Disposition, Error, Notes, ResponseBody};
 
 use super::{
     exchange::Exchange,
-    failure::failed,
+    failure::{Failure, failed},
     link::{Link, Start},
     queue::{Place, Turn},
     slot::{Dialling, Slot},
@@ -75,6 +75,15 @@ impl ResponseFuture {
 }
 
 impl Way {
+    const fn may_connect(&self) -> bool {
+        self.dials < MAX_DIALS
+    }
+
+    /// Whether a dial that has failed says nothing of the node, and another one may.
+    const fn may_connect_after(&self, failure: &Failure) -> bool {
+        matches!(failure, Failure::Homeless) && self.may_connect()
+    }
+
     /// The dial under way, or the next one.
     fn dial(&mut self, request: &Request<Body>) -> Result<Dialling, Error> {
         self.dials += 1;
@@ -104,7 +113,7 @@ impl Way {
             Start::Sent(exchange) => Phase::Exchanging(exchange),
             Start::Refused(error) => Phase::Refused(Some(error)),
             Start::Full(request) => Phase::Queueing(Box::new(self.wait(link, request))),
-            Start::Closed(request, _) if self.dials < MAX_DIALS => self.connect(request),
+            Start::Closed(request, _) if self.may_connect() => self.connect(request),
             Start::Closed(_, cause) => {
                 let error = Error::transport(cause).with_disposition(Disposition::NeverSent);
                 Phase::Refused(Some(error))
@@ -129,6 +138,9 @@ impl Connecting {
         let request = self.request.take().expect("kept until it is sent");
         Poll::Ready(match dialled {
             Ok(link) => self.way.clone().send(&link, request),
+            Err(failure) if self.way.may_connect_after(&failure) => {
+                self.way.clone().connect(request)
+            }
             Err(failure) => Phase::Refused(Some(failed(&failure))),
         })
     }
@@ -145,7 +157,7 @@ impl Queueing {
             if self.link.is_open() {
                 return Poll::Pending;
             }
-            if self.dialling.is_none() && self.way.dials == MAX_DIALS {
+            if self.dialling.is_none() && !self.way.may_connect() {
                 return self.unless_served(Self::give_up);
             }
             match ready!(self.poll_again(cx)) {
@@ -167,7 +179,10 @@ impl Queueing {
         };
         let dialled = ready!(Pin::new(dialling).poll(cx));
         self.dialling = None;
-        Poll::Ready(dialled.map_err(|failure| failed(&failure)))
+        match dialled {
+            Err(failure) if self.way.may_connect_after(&failure) => self.poll_again(cx),
+            dialled => Poll::Ready(dialled.map_err(|failure| failed(&failure))),
+        }
     }
 
     /// It goes on waiting as long as the node has another connection.

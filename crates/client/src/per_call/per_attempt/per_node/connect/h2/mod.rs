@@ -52,6 +52,7 @@ mod driver;
 mod exchange;
 mod failure;
 mod future;
+mod home;
 mod keepalive;
 mod link;
 mod open;

@@ -20,6 +20,7 @@ use super::{
     super::State,
     H2, backoff,
     failure::{self, Failure},
+    home::Home,
     link::Link,
     open::open,
     origin::Origin,
@@ -150,14 +151,15 @@ impl Slot {
             slot: &self,
             at: Some(Instant::now()),
         };
-        let opening = open(
+        let home = Home::here();
+        let opening = home.poll_in(open(
             &self.connect,
             &self.node,
             timeout,
             &self.doublings,
             &self.room,
             &self.queue,
-        );
+        ));
         // Whoever waits beside would wait for ever if it unwound from here.
         let end = AssertUnwindSafe(opening).catch_unwind().await;
         let end = end.unwrap_or_else(|panic| Err(Failure::Panicked(words_of(&*panic))));
@@ -168,6 +170,11 @@ impl Slot {
                 *self.dials() = Dials::default();
                 self.queue.serve();
                 Ok(link)
+            }
+            // It says nothing of the node.
+            Err(_) if home.has_ended() => {
+                self.dials().current = None;
+                Err(Arc::new(Failure::Homeless))
             }
             Err(failure) => Err(self.failed(failure)),
         }
