@@ -1,13 +1,13 @@
 //! What is opened to reach a node.
 
-use std::{fmt, future::Future, io};
+use std::{future::Future, io};
 
-use http::Uri;
-use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tower::ServiceExt;
 use tower_micro_call::{BoxError, BoxFuture};
 use tower_micro_registry::Node;
+
+#[cfg(doc)]
+use super::Tcp;
 
 /// What carries bytes both ways.
 pub trait Io: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
@@ -62,53 +62,6 @@ where
     fn dial(&self, node: &Node) -> BoxFuture<io::Result<Dialled>> {
         let dialling = self(node);
         Box::pin(async { Ok(Box::new(dialling.await?) as Dialled) })
-    }
-}
-
-/// Dials the node's address over TCP, without Nagle's delay. Of a name with addresses of both kinds, both are tried (RFC 8305).
-#[derive(Clone)]
-pub struct Tcp(HttpConnector);
-
-impl Default for Tcp {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Tcp {
-    /// The default.
-    pub fn new() -> Self {
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        Self(connector)
-    }
-}
-
-impl Dial for Tcp {
-    fn dial(&self, node: &Node) -> BoxFuture<io::Result<Dialled>> {
-        let uri = Uri::builder()
-            .scheme("http")
-            .authority(node.address.as_str())
-            .path_and_query("/")
-            .build();
-        let connector = self.0.clone();
-        Box::pin(async move {
-            let uri =
-                uri.map_err(|invalid| io::Error::new(io::ErrorKind::InvalidInput, invalid))?;
-            let socket = connector.oneshot(uri).await.map_err(io::Error::other)?;
-            Ok(Box::new(TokioIo::into_inner(socket)) as Dialled)
-        })
-    }
-
-    fn check(&self, node: &Node) -> Result<(), BoxError> {
-        Ok(node.check_address()?)
-    }
-}
-
-impl fmt::Debug for Tcp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Tcp")
     }
 }
 

@@ -1,6 +1,6 @@
 //! Why a node could not be reached.
 
-use std::{error::Error as StdError, io, sync::Arc, time::Duration};
+use std::{error::Error as StdError, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use thiserror::Error as ThisError;
 use tonic::Code;
@@ -38,11 +38,25 @@ pub(super) enum Failure {
 pub(super) enum Stage {
     #[error("the address does not answer")]
     Dialling,
+    #[error("its name is not resolved, or none of its addresses answers")]
+    Naming,
     #[cfg(feature = "tls")]
     #[error("the peer does not answer to TLS")]
     Tls,
     #[error("the peer has accepted and sent no SETTINGS that allow a stream")]
     Settings,
+}
+
+impl Stage {
+    /// The first, on the way to `address`.
+    pub(super) fn first(address: &str) -> Self {
+        let is_name = address.parse::<SocketAddr>().is_err();
+        if is_name {
+            Self::Naming
+        } else {
+            Self::Dialling
+        }
+    }
 }
 
 /// What the calls get that waited for the dial.

@@ -61,6 +61,7 @@ mod pump;
 mod queue;
 mod room;
 mod slot;
+mod tcp;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "tls")]
@@ -68,10 +69,11 @@ mod tls;
 
 #[cfg(unix)]
 pub use dial::Unix;
-pub use dial::{Dial, Dialled, Io, Tcp};
+pub use dial::{Dial, Dialled, Io};
 pub use future::ResponseFuture;
 pub use keepalive::Keepalive;
 pub use origin::InvalidName;
+pub use tcp::Tcp;
 #[cfg(feature = "tls")]
 pub use tls::{InvalidTls, Tls};
 

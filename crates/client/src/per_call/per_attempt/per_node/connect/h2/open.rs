@@ -43,7 +43,7 @@ pub(super) async fn open(
     room: &Arc<Room>,
     queue: &Arc<Queue>,
 ) -> Result<Arc<Link>, Failure> {
-    let mut stage = Stage::Dialling;
+    let mut stage = Stage::first(&node.address);
     let opening = handshake(connect, node, &mut stage);
     let Ok(opened) = timeout(budget, opening).await else {
         return Err(Failure::TooLate(budget, stage));
