@@ -9,6 +9,8 @@ use std::{
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     task::Poll,
+    thread,
+    time::Duration,
 };
 
 use tokio::{
@@ -17,8 +19,9 @@ use tokio::{
     sync::watch,
     task::yield_now,
 };
+use tonic::Code;
 use tower_micro::{CallOptions, Client, Connect, Node, Static, connect};
-use tower_micro_testkit::{Greeter, TestServer};
+use tower_micro_testkit::{Answer, Greeter, TestServer};
 
 use crate::support::{Traceable, builder, call, soon, start};
 
@@ -26,9 +29,15 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
+/// A runtime that is driven by a thread of its own.
+fn threads() -> Runtime {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(1).enable_all().build().unwrap()
+}
+
 /// Calls of one client from two runtimes, of which the first ends, to a server in a third.
 fn outlives_a_runtime(connect: impl Connect) {
-    let servers = Builder::new_multi_thread().enable_all().build().unwrap();
+    let servers = threads();
     let server = servers.block_on(start("n0", Greeter::new("n0").service()));
     let nodes = [server.as_ref().unwrap().address().to_string()];
     let registry = Static::addresses("greeter", nodes).unwrap();
@@ -56,7 +65,7 @@ fn so_does_one_with_tonics_channels() {
 
 /// A server in a runtime of its own, and a client of it that gives each call one attempt.
 fn serving() -> (Runtime, TestServer, Traceable<connect::H2>) {
-    let servers = Builder::new_multi_thread().enable_all().build().unwrap();
+    let servers = threads();
     let server = servers.block_on(start("n0", Greeter::new("n0").service()));
     let server = server.unwrap();
     let registry = Static::addresses("greeter", [server.address().to_string()]).unwrap();
@@ -129,11 +138,7 @@ fn a_connection_belongs_to_the_runtime_that_began_its_dial_whoever_drove_it_on()
         }
     });
     let client = builder.connect(connect).build().unwrap();
-    let first = Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
+    let first = threads();
     let mut begins = Box::pin(call(&client));
     first.block_on(async {
         while dials.load(SeqCst) == 0 {
@@ -148,4 +153,54 @@ fn a_connection_belongs_to_the_runtime_that_began_its_dial_whoever_drove_it_on()
     first.block_on(soon(begins)).unwrap();
     first.block_on(soon(call(&client))).unwrap();
     assert_eq!(dials.load(SeqCst), 1);
+}
+
+/// Calls from two runtimes on one connection, whose runtime ends.
+fn ends_with_its_runtime(connect: impl Connect, end: impl FnOnce(Runtime)) {
+    let (servers, _server, builder) = serving();
+    let greeter = Greeter::new("never");
+    greeter.answer(Answer::Never);
+    let silent = servers.block_on(start("n1", greeter.service())).unwrap();
+    let registry = Static::addresses("greeter", [silent.address().to_string()]).unwrap();
+    let client: Client = builder.registry(registry).connect(connect).build().unwrap();
+    let (first, second) = (threads(), runtime());
+    let calls: Vec<_> = (0..20)
+        .map(|_| {
+            let client = client.clone();
+            first.spawn(async move { call(&client).await })
+        })
+        .collect();
+    while greeter.calls() < 20 {
+        thread::yield_now();
+    }
+    let mut other = Box::pin(call(&client));
+    second.block_on(async {
+        while greeter.calls() < 21 {
+            assert!(polled_once(&mut other).await.is_pending());
+            yield_now().await;
+        }
+    });
+    end(first);
+    let status = second.block_on(soon(other)).unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    for call in calls {
+        let end = second.block_on(soon(call));
+        assert!(end.unwrap_err().is_cancelled());
+    }
+    greeter.answer(Answer::Hello);
+    second.block_on(soon(call(&client))).unwrap();
+}
+
+#[test]
+fn calls_under_way_end_with_the_runtime_of_their_connection_and_the_next_has_another() {
+    ends_with_its_runtime(connect::H2::new(), Runtime::shutdown_background);
+    ends_with_its_runtime(connect::H2::new(), drop);
+}
+
+#[test]
+fn so_do_those_on_tonics_channels() {
+    let patience = Duration::from_secs(20);
+    ends_with_its_runtime(connect::Tonic::new(), |first| {
+        first.shutdown_timeout(patience);
+    });
 }

@@ -12,7 +12,7 @@
 //! | [`tonic::TimeoutExpired`] | DEADLINE_EXCEEDED | unknown |
 //! | an I/O error: refused, unreachable, no time to connect; any other | UNAVAILABLE | never sent; unknown |
 //! | tower's `Elapsed`, of a layer of the user's | DEADLINE_EXCEEDED | unknown |
-//! | tower's `Overloaded`; `Closed` | RESOURCE_EXHAUSTED; UNAVAILABLE | never sent |
+//! | tower's `Overloaded`; `Closed`, of tonic's queue too | RESOURCE_EXHAUSTED; UNAVAILABLE | never sent |
 //!
 //! Once headers have come the disposition is unknown whatever the cause: a node that has begun to answer has seen the request. A stream
 //! that the peer ends after them with NO_ERROR is no error to hyper, be it by RST_STREAM or by GOAWAY; it is one to
@@ -48,7 +48,7 @@ pub(super) fn of(error: Chain<'_>) -> Option<Cause> {
         .or_else(|| find::<hyper::Error>(error).and_then(of_hyper))
         .or_else(|| find::<tonic::TimeoutExpired>(error).map(|_| TIMED_OUT))
         .or_else(|| find::<io::Error>(error).map(of_io))
-        .or_else(|| find::<tonic::transport::Error>(error).map(|_| LOST))
+        .or_else(|| find::<tonic::transport::Error>(error).map(of_tonic))
         .or_else(|| find::<Elapsed>(error).map(|_| LOCAL_TIMEOUT))
         .or_else(|| find::<Overloaded>(error).map(|_| SHED))
         .or_else(|| find::<Closed>(error).map(|_| CLOSED))?;
@@ -115,6 +115,14 @@ fn of_hyper(error: &hyper::Error) -> Option<Meaning> {
     }
     let lost = error.is_timeout() || error.is_closed() || error.is_incomplete_message();
     lost.then_some(LOST)
+}
+
+/// A channel whose task has ended, as with its runtime, has passed on nothing of what waited in its queue.
+fn of_tonic(error: &tonic::transport::Error) -> Meaning {
+    match find::<Closed>(error) {
+        Some(_) => UNSEEN,
+        None => LOST,
+    }
 }
 
 fn of_io(error: &io::Error) -> Meaning {

@@ -299,12 +299,13 @@ impl Future for ResponseFuture {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
+    use std::{future::pending, io};
 
     use hyper_util::rt::TokioIo;
-    use tokio::io::DuplexStream;
+    use tokio::{io::DuplexStream, runtime};
     use tonic::Code;
     use tower::service_fn;
+    use tower_micro_call::Disposition;
 
     use super::*;
 
@@ -330,5 +331,22 @@ mod tests {
         for call in [beside, alone] {
             assert_eq!(call.await.unwrap_err().code(), Code::Unavailable);
         }
+    }
+
+    #[test]
+    fn a_request_that_waits_when_the_runtime_of_its_channel_ends_was_never_sent() {
+        let endless = || {
+            let dial = service_fn(|_: Uri| pending::<io::Result<TokioIo<DuplexStream>>>());
+            Endpoint::from_static("http://a:1").connect_with_connector_lazy(dial)
+        };
+        let [first, second] = [(); 2].map(|()| runtime::Builder::new_current_thread().build());
+        let (first, second) = (first.unwrap(), second.unwrap());
+        let entered = first.enter();
+        let mut connection = TonicConnection::new(endless);
+        drop(entered);
+        let call = connection.call(Request::default());
+        drop(first);
+        let error = second.block_on(call).unwrap_err();
+        assert_eq!(error.disposition(), Disposition::NeverSent, "{error:?}");
     }
 }
