@@ -23,6 +23,10 @@ pub(super) enum Failure {
     Closed,
     #[error("the connection broke before the peer's SETTINGS: {}", chain(.0))]
     Broken(#[source] h2::Error),
+    #[error("the peer closed the connection as soon as it was open")]
+    ClosedAtOnce,
+    #[error("the connection broke as soon as it was open: {}", chain(.0))]
+    BrokenAtOnce(#[source] h2::Error),
     #[error("the dial panicked: {0}")]
     Panicked(String),
     #[error("the runtime that dialled has ended")]

@@ -288,4 +288,18 @@ mod tests {
         assert!(Pin::new(&mut call).poll(&mut context).is_pending());
         assert_eq!(format!("{call:?}"), "ResponseFuture(exchanging)");
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_goes_with_its_settings_is_not_said_to_have_sent_none() {
+        const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        for reason in [0, 2] {
+            let (slot, mut peer) = slot();
+            let mut goaway = GOAWAY;
+            goaway[16] = reason;
+            let both = [allowing(1), goaway.to_vec()].concat();
+            peer.write_all(&both).await.unwrap();
+            let error = slot.opened().await.unwrap_err().to_string();
+            assert!(error.contains("as soon as it was open"), "{error}");
+        }
+    }
 }

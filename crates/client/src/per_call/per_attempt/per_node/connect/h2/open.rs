@@ -94,11 +94,17 @@ fn builder(connect: &H2) -> Builder {
 
 /// Waits until the peer has sent SETTINGS that allow a stream.
 async fn settings(wire: &mut Wire) -> Result<(), Failure> {
-    poll_fn(|cx| match Pin::new(&mut *wire).poll(cx) {
-        Poll::Ready(Ok(())) => Poll::Ready(Err(Failure::Closed)),
-        Poll::Ready(Err(error)) => Poll::Ready(Err(Failure::Broken(error))),
-        Poll::Pending if wire.max_concurrent_send_streams() > 0 => Poll::Ready(Ok(())),
-        Poll::Pending => Poll::Pending,
+    poll_fn(|cx| {
+        let end = Pin::new(&mut *wire).poll(cx);
+        let is_open = wire.max_concurrent_send_streams() > 0;
+        match end {
+            Poll::Ready(Ok(())) if is_open => Poll::Ready(Err(Failure::ClosedAtOnce)),
+            Poll::Ready(Ok(())) => Poll::Ready(Err(Failure::Closed)),
+            Poll::Ready(Err(error)) if is_open => Poll::Ready(Err(Failure::BrokenAtOnce(error))),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(Failure::Broken(error))),
+            Poll::Pending if is_open => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
+        }
     })
     .await
 }
