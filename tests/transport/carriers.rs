@@ -1,28 +1,65 @@
 //! What carries a connection besides TCP.
 
-use tokio::io::{DuplexStream, duplex};
+use std::path::Path;
+
+use tokio::{
+    io::{DuplexStream, duplex},
+    net::UnixListener,
+    runtime::{Builder, Runtime},
+    task::yield_now,
+};
 use tokio_stream::wrappers::{UnboundedReceiverStream, UnixListenerStream};
 use tower_micro::{
-    Node,
+    CallOptions, Node, RequestExt,
     connect::{H2, Unix},
 };
 use tower_micro_testkit::Greeter;
 
 use super::dials::{client, once};
-use crate::support::{call, server};
+use crate::support::{call, greeter, hello, server, soon};
+
+/// A server at `path`, whose connections end with its runtime.
+fn serve(path: &Path, node: &str) -> Runtime {
+    let mut runtime = Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
+    let entered = runtime.enter();
+    let sockets = UnixListenerStream::new(UnixListener::bind(path).unwrap());
+    let router = server().add_service(Greeter::new(node).service());
+    tokio::spawn(router.serve_with_incoming(sockets));
+    drop(entered);
+    runtime
+}
 
 #[tokio::test]
-async fn a_unix_socket_is_called() {
+async fn a_unix_socket_is_called_again_when_it_has_vanished_and_come_back() {
     let name = format!("tower-micro-{}.sock", std::process::id());
     let path = std::env::temp_dir().join(name);
-    let listener = tokio::net::UnixListener::bind(&path).unwrap();
-    let router = server().add_service(Greeter::new("n0").service());
-    let server = tokio::spawn(router.serve_with_incoming(UnixListenerStream::new(listener)));
+    let server = serve(&path, "n0");
     let connect = H2::new().dial(Unix::new(&path)).authority("greeter.local");
-    let answer = call(&client(connect.unwrap(), once())).await;
-    server.abort();
+    let client = client(connect.unwrap(), once());
+    let before = call(&client).await;
     std::fs::remove_file(&path).unwrap();
-    assert_eq!(answer.unwrap().node, "n0");
+    server.shutdown_background();
+    let meanwhile = soon(async {
+        loop {
+            // The end of what was open may be seen a while later.
+            match call(&client).await {
+                Err(status) if status.message().contains("No such file") => return status,
+                _ => yield_now().await,
+            }
+        }
+    })
+    .await;
+    let server = serve(&path, "n1");
+    let waiting = CallOptions::new().wait_for_ready(true);
+    let request = hello().with_options(waiting);
+    let after = soon(greeter(&client).say_hello(request)).await;
+    std::fs::remove_file(&path).unwrap();
+    server.shutdown_background();
+    assert_eq!(before.unwrap().node, "n0");
+    let told = meanwhile.message();
+    assert!(told.contains(path.to_str().unwrap()), "{told}");
+    assert_eq!(after.unwrap().into_inner().node, "n1");
 }
 
 #[tokio::test(start_paused = true)]

@@ -90,6 +90,22 @@ impl Unix {
 impl Dial for Unix {
     fn dial(&self, _: &Node) -> BoxFuture<io::Result<Dialled>> {
         let path = self.0.clone();
-        Box::pin(async { Ok(Box::new(tokio::net::UnixStream::connect(path).await?) as Dialled) })
+        Box::pin(async {
+            let socket = tokio::net::UnixStream::connect(&path).await;
+            let unreachable = |source: io::Error| {
+                let kind = source.kind();
+                io::Error::new(kind, UnreachableSocket { path, source })
+            };
+            Ok(Box::new(socket.map_err(unreachable)?) as Dialled)
+        })
     }
+}
+
+/// The node's address does not tell what was dialled.
+#[cfg(unix)]
+#[derive(Debug, thiserror::Error)]
+#[error("`{}`", path.display())]
+struct UnreachableSocket {
+    path: std::path::PathBuf,
+    source: io::Error,
 }

@@ -102,3 +102,20 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_name_may_take_too_long_to_be_resolved() {
+        let late = |address| {
+            let stage = Stage::first(address);
+            Failure::TooLate(Duration::from_secs(1), stage).to_string()
+        };
+        for address in ["10.0.0.1:1", "[::1]:1"] {
+            assert!(!late(address).contains("resolved"), "{}", late(address));
+        }
+        assert!(late("a:1").contains("its name is not resolved"));
+    }
+}
