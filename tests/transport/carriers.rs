@@ -10,13 +10,28 @@ use tokio::{
 };
 use tokio_stream::wrappers::{UnboundedReceiverStream, UnixListenerStream};
 use tower_micro::{
-    CallOptions, Node, RequestExt,
-    connect::{H2, Unix},
+    CallOptions, Connect, Node, RequestExt, Static,
+    connect::{H2, Tonic, Unix},
 };
 use tower_micro_testkit::Greeter;
 
 use super::dials::{client, once};
-use crate::support::{call, greeter, hello, server, soon};
+use crate::support::{builder, call, greeter, hello, server, soon, start};
+
+/// Calls a server that listens for IPv4 alone by a name that may stand for both kinds.
+async fn called_by_its_name(connect: impl Connect) {
+    let server = start("n0", Greeter::new("n0").service()).await.unwrap();
+    let name = format!("localhost:{}", server.address().port());
+    let client = builder().registry(Static::addresses("greeter", [name]).unwrap());
+    let client = client.connect(connect).options(once()).build().unwrap();
+    assert_eq!(call(&client).await.unwrap().node, "n0");
+}
+
+#[tokio::test]
+async fn a_node_is_called_by_its_name() {
+    called_by_its_name(H2::new()).await;
+    called_by_its_name(Tonic::new()).await;
+}
 
 /// A server at `path`, whose connections end with its runtime.
 fn serve(path: &Path, node: &str) -> Runtime {

@@ -21,9 +21,9 @@ use crate::{BuildError, Channel, ClientBuilder, Onion, Settings, connect::H2};
 /// # Runtimes
 /// Building a client and its channels needs no runtime; a call needs Tokio's, with time and I/O, and ends with INTERNAL where there is
 /// none. Connections, watches and what looks after them are tasks of the runtime whose call began them, and end with the client, or with
-/// that runtime: calls on its connections break, and later calls of other runtimes begin anew. A runtime that is there and is not driven,
-/// such as one of a single thread between two `block_on`, holds up the calls of others on its connections until their deadlines: give
-/// such a runtime a client of its own.
+/// that runtime: calls on its connections break; those of other runtimes that wait for one of its dials, or for the first answer of the
+/// registry, and those that come later, begin anew in theirs. A runtime that is there and is not driven, such as one of a single thread
+/// between two `block_on`, holds up the calls of others on its connections until their deadlines: give such a runtime a client of its own.
 ///
 /// # Example
 /// ```

@@ -34,7 +34,8 @@ impl Dial for Tcp {
         Box::pin(async move {
             let addresses = resolved(&address).await?;
             let socket = first(in_turn(addresses), TcpStream::connect).await?;
-            socket.set_nodelay(true)?;
+            // If it cannot be, the socket is slow, or dead, of which the handshake tells.
+            let _ = socket.set_nodelay(true);
             Ok(Box::new(socket) as Dialled)
         })
     }
