@@ -12,7 +12,7 @@ use std::{
 use tokio::{
     io::DuplexStream,
     task::{JoinSet, yield_now},
-    time::{Instant, advance},
+    time::{Instant, advance, sleep},
 };
 use tokio_test::assert_pending;
 use tower_micro::{CallOptions, Client, Connect, Node, RequestExt, Static, connect::H2};
@@ -74,8 +74,8 @@ impl Drop for Alive {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_dial_that_nobody_waits_for_ends() {
+/// Dials that never end, of which so many are alive.
+fn endless() -> (H2, Arc<AtomicUsize>) {
     let alive = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&alive);
     let connect = H2::new().dial(move |_: &Node| {
@@ -86,6 +86,12 @@ async fn a_dial_that_nobody_waits_for_ends() {
             future::pending::<io::Result<DuplexStream>>().await
         }
     });
+    (connect, alive)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dial_that_nobody_waits_for_ends() {
+    let (connect, alive) = endless();
     let client = client(connect, once());
     let mut greeter = greeter(&client);
     let mut dropped = tokio_test::task::spawn(greeter.say_hello(hello()));
@@ -95,6 +101,21 @@ async fn a_dial_that_nobody_waits_for_ends() {
     }
     drop(dropped);
     assert_eq!(alive.load(SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_goes_on_by_itself_ends_with_its_client() {
+    let (connect, alive) = endless();
+    let client = client(connect, once().timeout(SECOND / 3));
+    call(&client).await.unwrap_err();
+    assert_eq!(alive.load(SeqCst), 0);
+    sleep(SECOND / 3).await;
+    call(&client).await.unwrap_err();
+    assert_eq!(alive.load(SeqCst), 1);
+    drop(client);
+    while alive.load(SeqCst) > 0 {
+        yield_now().await;
+    }
 }
 
 /// Calls every ten milliseconds for ten seconds.
@@ -172,8 +193,21 @@ async fn a_node_whose_dials_are_given_up_is_not_dialled_for_each_call() {
     assert!(dials < 15, "{dials} dials for 40 calls");
 }
 
+#[tokio::test(start_paused = true)]
+async fn callers_that_have_less_time_than_a_connection_takes_come_to_one_too() {
+    let peer = Peer::script([Wait(SECOND), Settings, Serve]);
+    let client = client(peer.clone(), once().timeout(SECOND / 3));
+    let mut calls = 1;
+    while call(&client).await.is_err() {
+        calls += 1;
+        assert!(calls < 100, "{} dials", peer.seen().dials);
+        sleep(SECOND / 10).await;
+    }
+    assert_eq!(peer.seen().dials, 2);
+}
+
 async fn panics() -> io::Result<DuplexStream> {
-    tokio::time::sleep(SECOND).await;
+    sleep(SECOND).await;
     panic!("no sockets today")
 }
 
@@ -205,6 +239,6 @@ async fn each_dial_has_the_connect_timeout_of_the_call_that_began_it() {
         let request = hello().with_options(options);
         greeter(&client).say_hello(request).await.unwrap_err();
         assert_eq!(begun.elapsed().as_secs(), timeout.as_secs());
-        tokio::time::sleep(9 * SECOND).await;
+        sleep(9 * SECOND).await;
     }
 }

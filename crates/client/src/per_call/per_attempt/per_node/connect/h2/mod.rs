@@ -6,7 +6,9 @@
 //! # What a connection does
 //! - It is **opened** when a call needs it, and is open when the node's SETTINGS have come: dial, TLS and SETTINGS share one budget, the
 //!   connect timeout of the call that begins the dial. A peer that accepts and says nothing is not connected.
-//! - **One dial at a time**: calls that need the connection wait for the same dial. It goes on as long as one of them waits.
+//! - **One dial at a time**: calls that need the connection wait for the same dial. It goes on as long as one of them waits. After one that
+//!   all have given up, the next goes on by itself, within its connect timeout: callers that have less time than a connection takes come to
+//!   one, too.
 //! - After a dial has failed, the next one waits 100 ms, then 160 ms, 256 ms, … at most 2 s, give or take a fifth, until SETTINGS come
 //!   (gRPC's `connection-backoff.md`, with a cap that lets a node come back soon). **A call that comes meanwhile fails at once**, with the
 //!   cause of the dial that failed, so that its retry can go to another node. So it is for the only node too: waiting for it is for the

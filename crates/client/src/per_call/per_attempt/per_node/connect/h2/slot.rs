@@ -2,8 +2,9 @@
 
 use std::{
     fmt,
+    future::Future,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU32},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, atomic::AtomicU32},
     time::Duration,
 };
 
@@ -15,6 +16,7 @@ use futures_util::{
 use tokio::time::Instant;
 use tower_micro_call::{BoxFuture, Error};
 use tower_micro_registry::Node;
+use tower_micro_selector::TaskGuard;
 
 use super::{
     super::State,
@@ -27,9 +29,9 @@ use super::{
     queue::Queue,
     room::Room,
 };
-use crate::panic::words_of;
+use crate::{panic::words_of, task};
 
-/// A dial that several calls wait for. It ends when none of them does any more.
+/// A dial that several calls wait for. It ends when none of them does any more, unless the one before has ended so.
 pub(super) type Dialling = Shared<BoxFuture<Dialled>>;
 type Dialled = Result<Arc<Link>, Arc<Failure>>;
 
@@ -54,6 +56,8 @@ struct Dials {
     /// One after the other, without an open connection in between.
     failures: u32,
     last: Option<(Arc<Failure>, Instant)>,
+    /// Drives one on whose callers may all have less time than it takes.
+    kept: Option<TaskGuard>,
 }
 
 impl Slot {
@@ -139,55 +143,36 @@ impl Slot {
         if let Some(failure) = dials.not_yet() {
             return Err(failure::not_yet(failure));
         }
-        let timeout = timeout.unwrap_or(self.timeout);
-        let dialling: BoxFuture<Dialled> = Box::pin(Arc::clone(self).dialled(timeout));
-        let dialling = dialling.shared();
+        let dialling = self.begin(timeout.unwrap_or(self.timeout)).shared();
         dials.current = dialling.downgrade();
+        if dials.were_given_up() {
+            dials.kept = task::spawn(Box::pin(dialling.clone().map(drop))).ok();
+        }
         Ok(dialling)
     }
 
-    async fn dialled(self: Arc<Self>, timeout: Duration) -> Dialled {
-        let mut begun = Begun {
-            slot: &self,
-            at: Some(Instant::now()),
-        };
-        let home = Home::here();
-        let opening = home.poll_in(open(
-            &self.connect,
-            &self.node,
-            timeout,
-            &self.doublings,
-            &self.room,
-            &self.queue,
-        ));
-        // Whoever waits beside would wait for ever if it unwound from here.
-        let end = AssertUnwindSafe(opening).catch_unwind().await;
-        let end = end.unwrap_or_else(|panic| Err(Failure::Panicked(words_of(&*panic))));
-        begun.at = None;
-        match end {
-            Ok(link) => {
-                self.link.store(Some(Arc::clone(&link)));
-                *self.dials() = Dials::default();
-                self.queue.serve();
-                Ok(link)
-            }
-            // It says nothing of the node.
-            Err(_) if home.has_ended() => {
-                self.dials().current = None;
-                Err(Arc::new(Failure::Homeless))
-            }
-            Err(failure) => Err(self.failed(failure)),
-        }
+    /// A dial that does not keep its place.
+    fn begin(self: &Arc<Self>, timeout: Duration) -> BoxFuture<Dialled> {
+        let (connect, node) = (self.connect.clone(), self.node.clone());
+        let (doublings, room) = (Arc::clone(&self.doublings), Arc::clone(&self.room));
+        let queue = Arc::clone(&self.queue);
+        let opening =
+            async move { open(&connect, &node, timeout, &doublings, &room, &queue).await };
+        Box::pin(dialled(Arc::downgrade(self), opening))
     }
 
-    fn failed(&self, failure: Failure) -> Arc<Failure> {
-        let failure = Arc::new(failure);
+    fn connected(&self, link: &Arc<Link>) {
+        self.link.store(Some(Arc::clone(link)));
+        *self.dials() = Dials::default();
+        self.queue.serve();
+    }
+
+    fn failed(&self, failure: &Arc<Failure>) {
         let mut dials = self.dials();
         dials.current = None;
         dials.failures = dials.failures.saturating_add(1);
         let next = Instant::now() + backoff::after(dials.failures);
-        dials.last = Some((Arc::clone(&failure), next));
-        failure
+        dials.last = Some((Arc::clone(failure), next));
     }
 
     fn dials(&self) -> MutexGuard<'_, Dials> {
@@ -195,7 +180,46 @@ impl Slot {
     }
 }
 
+/// What comes of `opening`, for those who wait and for `slot`.
+async fn dialled(
+    slot: Weak<Slot>,
+    opening: impl Future<Output = Result<Arc<Link>, Failure>>,
+) -> Dialled {
+    let mut begun = Begun {
+        slot: Weak::clone(&slot),
+        at: Some(Instant::now()),
+    };
+    let home = Home::here();
+    // Whoever waits beside would wait for ever if it unwound from here.
+    let end = AssertUnwindSafe(home.poll_in(opening)).catch_unwind().await;
+    let end = end.unwrap_or_else(|panic| Err(Failure::Panicked(words_of(&*panic))));
+    begun.at = None;
+    // It says nothing of the node.
+    let is_homeless = end.is_err() && home.has_ended();
+    let end = end.map_err(|failure| {
+        Arc::new(if is_homeless {
+            Failure::Homeless
+        } else {
+            failure
+        })
+    });
+    if let Some(slot) = slot.upgrade() {
+        match &end {
+            Ok(link) => slot.connected(link),
+            Err(_) if is_homeless => slot.dials().current = None,
+            Err(failure) => slot.failed(failure),
+        }
+    }
+    end
+}
+
 impl Dials {
+    /// Whether the last one took longer than its callers had.
+    fn were_given_up(&self) -> bool {
+        let last = self.last.as_ref();
+        last.is_some_and(|(failure, _)| matches!(**failure, Failure::Abandoned(_)))
+    }
+
     fn under_way(&self) -> Option<Dialling> {
         let dialling = self.current.as_ref().and_then(WeakShared::upgrade);
         dialling.filter(|dialling| dialling.peek().is_none())
@@ -226,17 +250,19 @@ impl std::ops::Deref for OpenLink {
 }
 
 /// A dial that has begun. If all who waited for it go away after a while, it has failed as well.
-struct Begun<'a> {
-    slot: &'a Slot,
+struct Begun {
+    slot: Weak<Slot>,
     at: Option<Instant>,
 }
 
-impl Drop for Begun<'_> {
+impl Drop for Begun {
     fn drop(&mut self) {
         let Some(at) = self.at else { return };
         let waited = at.elapsed();
-        if waited > backoff::PATIENCE {
-            self.slot.failed(Failure::Abandoned(waited));
+        if waited > backoff::PATIENCE
+            && let Some(slot) = self.slot.upgrade()
+        {
+            slot.failed(&Arc::new(Failure::Abandoned(waited)));
         }
     }
 }
