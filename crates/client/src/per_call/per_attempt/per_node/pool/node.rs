@@ -74,19 +74,17 @@ impl<K: Connect> Node<K> {
             Choice::Room(connection) | Choice::First(connection) => connection,
             Choice::Full {
                 least,
-                closed,
-                waiting,
+                closed: Some(closed),
+                ..
             } => {
-                if let Some(closed) = closed {
-                    open_by_itself(wanted.connect, &closed);
-                    least
-                } else if waiting || count >= wanted.options.size {
-                    least
-                } else {
-                    let another = self.connect(wanted.connect, wanted.node, wanted.timeout, now)?;
-                    let opens = open_by_itself(wanted.connect, &another);
-                    if opens { least } else { another }
-                }
+                open_by_itself(wanted.connect, &closed);
+                least
+            }
+            Choice::Full { least, waiting, .. } if waiting || count >= wanted.options.size => least,
+            Choice::Full { least, .. } => {
+                let another = self.connect(wanted.connect, wanted.node, wanted.timeout, now)?;
+                let opens = open_by_itself(wanted.connect, &another);
+                if opens { least } else { another }
             }
             Choice::None => self.connect(wanted.connect, wanted.node, wanted.timeout, now)?,
         };

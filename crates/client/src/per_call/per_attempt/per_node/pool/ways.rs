@@ -44,31 +44,29 @@ impl<C> Nodes<C> {
     {
         let there = nodes.iter().filter(|(_, node)| !node.has_departed());
         let ways = there.map(|(address, node)| (Arc::clone(address), node.ways()));
-        self.next(ways.collect(), nodes)
-    }
-
-    /// The same with no nodes.
-    pub(super) fn none(&self) -> Self {
-        Self {
-            version: self.version.wrapping_add(1),
-            ..Self::default()
-        }
-    }
-
-    fn next<K>(&self, by_address: ByAddress<C>, nodes: &Owned<K>) -> Self
-    where
-        K: Connect<Connection = C>,
-    {
+        let by_address: ByAddress<C> = ways.collect();
         let few = nodes.iter().take_while(|_| nodes.len() <= FEW);
         let few = few.filter_map(|(address, node)| {
             let ways = by_address.get(address)?;
             Some((Arc::downgrade(&node.candidate), Arc::clone(ways)))
         });
         Self {
-            version: self.version.wrapping_add(1),
+            version: self.next_version(),
             few: few.collect(),
             by_address,
         }
+    }
+
+    /// The same with no nodes.
+    pub(super) fn none(&self) -> Self {
+        Self {
+            version: self.next_version(),
+            ..Self::default()
+        }
+    }
+
+    const fn next_version(&self) -> usize {
+        self.version.wrapping_add(1)
     }
 
     /// The ways to `node`, if it is known.
