@@ -25,16 +25,11 @@ use tower_service::Service;
 use crate::BuildError;
 
 use super::{
-    Connect,
+    Connect, Keepalive,
     gather::Gather,
     tie::{Tie, tied},
     unusable,
 };
-
-/// Between two pings on a connection.
-const KEEPALIVE: Duration = Duration::from_secs(30);
-/// For the answer to a ping.
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 type Template = dyn Fn(Endpoint) -> Result<Endpoint, tonic::transport::Error> + Send + Sync;
 
@@ -109,10 +104,11 @@ impl Tonic {
             .path_and_query(PathAndQuery::from_static("/"))
             .build()
             .map_err(|invalid| unusable(address, &invalid))?;
+        let keepalive = Keepalive::default();
         let endpoint = Endpoint::from(uri)
-            .http2_keep_alive_interval(KEEPALIVE)
-            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-            .keep_alive_while_idle(true);
+            .http2_keep_alive_interval(keepalive.interval)
+            .keep_alive_timeout(keepalive.timeout)
+            .keep_alive_while_idle(keepalive.while_idle);
         let endpoint = match &self.authority {
             Some(authority) => endpoint.origin(authority.clone()),
             None => endpoint,
