@@ -4,7 +4,7 @@ use tower_micro_registry::ServiceName;
 use tower_micro_selector::Picker;
 
 use super::Deadline;
-use crate::{CallOptions, Dialect};
+use crate::{CallOptions, Dialect, Error};
 
 /// What all attempts of a call have in common.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +56,14 @@ impl Common {
     #[inline]
     pub const fn picker(&self) -> Option<&Picker> {
         self.picker.as_ref()
+    }
+
+    /// Adds to an error what is known of the call.
+    pub fn explain(&self, error: Error) -> Error {
+        match self.service() {
+            Some(service) => error.with_service(service),
+            None => error,
+        }
     }
 }
 

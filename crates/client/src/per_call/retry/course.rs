@@ -304,10 +304,7 @@ impl Course {
             return None;
         }
         let error = Error::deadline(deadline.timeout(), self.options().spoken());
-        let error = match self.common().service() {
-            Some(service) => error.with_service(service),
-            None => error,
-        };
+        let error = self.common().explain(error);
         let attempts = self.attempt();
         let before = self.again_mut().and_then(Again::take_last);
         let error = match before.as_ref().and_then(Error::node) {
