@@ -1,6 +1,6 @@
 //! What another attempt of a call begins with, and how far the call has come.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use http::Request;
 use tower_micro_call::{Attempt, Common, Disposition, Error, Kind, Replay};
@@ -25,8 +25,7 @@ pub(super) struct Again {
     pub(super) attempt: u32,
     /// The attempt since which the backoff grows: the last one before which a node named the pause itself.
     pub(super) grows_from: u32,
-    /// Whether that one is still to be sent.
-    is_due: bool,
+    next: Next,
     /// The pause before the next attempt, if it is not for the backoff to say.
     pub(super) pause: Option<Duration>,
     pub(super) unseen: Unseen,
@@ -35,13 +34,23 @@ pub(super) struct Again {
     before: Option<Error>,
 }
 
+/// What is about to be sent.
+#[derive(Debug, Default)]
+enum Next {
+    /// Nothing, or the first attempt.
+    #[default]
+    Nothing,
+    /// The latest attempt.
+    Attempt,
+    /// The latest attempt once more: nobody saw it, for this reason.
+    Unseen(Error),
+}
+
 /// Requests that were sent once more because no node acted on them. They are no attempts, and free.
 #[derive(Debug, Default)]
 pub(super) struct Unseen {
     never_sent: u32,
     refused: bool,
-    /// Why the request that is about to be sent is one.
-    next: Option<Error>,
 }
 
 impl Again {
@@ -54,24 +63,28 @@ impl Again {
     pub(super) fn repeat(&mut self, error: Error) {
         self.before = self.previous.replace(error);
         self.attempt += 1;
-        self.is_due = true;
+        self.next = Next::Attempt;
+    }
+
+    /// Whether the latest attempt is still to be sent.
+    const fn is_due(&self) -> bool {
+        matches!(self.next, Next::Attempt)
     }
 
     /// How many attempts were sent.
     pub(super) const fn sent(&self) -> u32 {
-        self.attempt + !self.is_due as u32
+        self.attempt + !self.is_due() as u32
     }
 
     /// What was due is sent, or has failed before it could be.
     pub(super) fn take_turn(&mut self) {
-        self.is_due = false;
-        self.unseen.next = None;
+        self.next = Next::Nothing;
     }
 
     /// A node wants no more attempts. If one was due, the call has failed with this, unless another that is under way answers.
     pub(super) fn stop(&mut self) -> Option<Error> {
         self.retries = self.attempt;
-        self.is_due.then(|| self.last_in_full()).flatten()
+        self.is_due().then(|| self.last_in_full()).flatten()
     }
 
     /// The same, after a pause that the node named.
@@ -84,12 +97,12 @@ impl Again {
     /// The same attempt once more: nobody saw it.
     pub(super) fn send_again(&mut self, error: Error) {
         self.pause = Some(self.unseen.pause());
-        self.unseen.next = Some(error);
+        self.next = Next::Unseen(error);
     }
 
     /// Whether what is about to be sent is an attempt that nobody saw.
     pub(super) const fn is_unseen(&self) -> bool {
-        self.unseen.next.is_some()
+        matches!(self.next, Next::Unseen(_))
     }
 
     /// The request of the attempt that is about to begin.
@@ -112,9 +125,16 @@ impl Again {
         self.before = self.previous.replace(error);
     }
 
+    fn take_unseen(&mut self) -> Option<Error> {
+        match mem::take(&mut self.next) {
+            Next::Unseen(error) => Some(error),
+            Next::Nothing | Next::Attempt => None,
+        }
+    }
+
     /// What was sent last failed with this, attempt or not.
     pub(super) fn take_last(&mut self) -> Option<Error> {
-        self.unseen.next.take().or_else(|| self.previous.take())
+        self.take_unseen().or_else(|| self.previous.take())
     }
 
     /// The last attempt's failure, with the number of attempts and the one before.
@@ -125,7 +145,7 @@ impl Again {
 
     /// How the call ends if what is to be sent is not there any more.
     pub(super) fn committed(&mut self) -> Error {
-        if let Some(unseen) = self.unseen.next.take() {
+        if let Some(unseen) = self.take_unseen() {
             return unseen.with_attempts(self.attempt + 1, self.previous.take());
         }
         self.last_in_full()
@@ -148,7 +168,7 @@ impl Unseen {
     fn allows_unseen(&mut self, disposition: Disposition, ends: bool) -> bool {
         match disposition {
             Disposition::NeverSent => ends || self.never_sent < UNSEEN_WITHOUT_DEADLINE,
-            Disposition::Unprocessed => !std::mem::replace(&mut self.refused, true),
+            Disposition::Unprocessed => !mem::replace(&mut self.refused, true),
             _ => false,
         }
     }

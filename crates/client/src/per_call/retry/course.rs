@@ -109,6 +109,13 @@ impl Course {
         self.again().map_or(1, Again::sent)
     }
 
+    /// What was due is sent, or has failed before it could be.
+    fn take_turn(&mut self) {
+        if let Some(again) = self.again_mut() {
+            again.take_turn();
+        }
+    }
+
     fn take_previous(&mut self) -> Option<Error> {
         self.again_mut().and_then(|again| again.previous.take())
     }
@@ -151,7 +158,7 @@ impl Course {
 
     /// The predicate is asked before attempts are counted, so that it is asked after the last one too.
     pub(super) fn judge(&mut self, error: Error) -> Verdict {
-        self.again_mut().into_iter().for_each(Again::take_turn);
+        self.take_turn();
         if error.kind() == Kind::Deadline {
             return self.end(error);
         }
@@ -325,7 +332,7 @@ impl Course {
             return None;
         }
         if free || self.is_within_budget() {
-            self.again_mut().into_iter().for_each(Again::take_turn);
+            self.take_turn();
             return None;
         }
         self.again_mut().and_then(Again::last_in_full)

@@ -90,10 +90,14 @@ impl<S> Inner<S> {
         if !matches!(ready, Poll::Ready(Ok(()))) {
             return None;
         }
-        let mut request = course.request_beside()?;
-        Notes::of_mut(&mut request).set_now(Instant::now());
-        Some(inner.call(request))
+        Some(send(&mut inner, course.request_beside()?))
     }
+}
+
+/// Sends an attempt that may have had to wait for its turn.
+fn send<S: Service<Request<B>>, B: 'static>(inner: &mut S, mut request: Request<B>) -> S::Future {
+    Notes::of_mut(&mut request).set_now(Instant::now());
+    inner.call(request)
 }
 
 /// A request that waits for its turn is kept in a box; one that need not wait never sees it.
@@ -171,8 +175,12 @@ fn ended<RB: AnswerBody, E: Into<Error>>(answer: Result<Response<RB>, E>) -> Ans
 
 /// Whether a failure after which nothing is sent any more ends the call: not while an attempt beside may answer, if there is time.
 fn ends<F>(hedges: &Option<Box<Hedges<F>>>, error: &Error) -> bool {
-    let alone = hedges.as_ref().is_none_or(|hedges| hedges.is_empty());
-    alone || error.kind() == Kind::Deadline
+    is_alone(hedges) || error.kind() == Kind::Deadline
+}
+
+/// Whether no attempt is under way beside the one whose turn it is.
+fn is_alone<F>(hedges: &Option<Box<Hedges<F>>>) -> bool {
+    hedges.as_ref().is_none_or(|hedges| hedges.is_empty())
 }
 
 impl<S, B, RB> Flight<S, B, S::Future>
@@ -213,17 +221,17 @@ where
                         return overdue.map_or(Poll::Pending, |error| Poll::Ready(Err(error)));
                     }
                     Poll::Ready(Ok(())) => {
-                        if let Some(error) = this.course.refused() {
-                            if ends(this.hedges, &error) {
+                        match this.course.refused() {
+                            None => {
+                                let request = request.take().expect("kept until it is sent");
+                                let attempt = send(this.inner.own(), request);
+                                this.phase.set(Phase::Calling(attempt));
+                            }
+                            Some(error) if ends(this.hedges, &error) => {
                                 return Poll::Ready(Err(error));
                             }
-                            this.phase.set(Phase::Spent(error));
-                            continue;
+                            Some(error) => this.phase.set(Phase::Spent(error)),
                         }
-                        let mut request = request.take().expect("kept until it is sent");
-                        Notes::of_mut(&mut request).set_now(Instant::now());
-                        let attempt = this.inner.own().call(request);
-                        this.phase.set(Phase::Calling(attempt));
                         continue;
                     }
                     Poll::Ready(Err(error)) => error.into(),
@@ -240,12 +248,8 @@ where
             };
             match this.course.judge(failed) {
                 Verdict::End(error) => return Poll::Ready(Err(error)),
-                Verdict::Spent(error) => {
-                    if this.hedges.as_ref().is_none_or(|hedges| hedges.is_empty()) {
-                        return Poll::Ready(Err(error));
-                    }
-                    this.phase.set(Phase::Spent(error));
-                }
+                Verdict::Spent(error) if is_alone(this.hedges) => return Poll::Ready(Err(error)),
+                Verdict::Spent(error) => this.phase.set(Phase::Spent(error)),
                 Verdict::Again => {
                     let Some(request) = this.course.request() else {
                         return Poll::Ready(Err(this.course.committed()));
@@ -265,9 +269,8 @@ where
     fn poll_beside(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
         let mut this = self.project();
         if this.hedges.is_none() {
-            let sent = matches!(this.phase.as_mut().project(), PhaseProjected::Calling(_));
-            let hedged = this.course.hedged().filter(|_| sent);
-            let Some((delay, most)) = hedged else {
+            let is_sent = matches!(this.phase.as_mut().project(), PhaseProjected::Calling(_));
+            let Some((delay, most)) = this.course.hedged().filter(|_| is_sent) else {
                 return Poll::Pending;
             };
             *this.hedges = Some(Box::new(Hedges::new(delay, most)));
