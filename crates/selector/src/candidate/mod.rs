@@ -32,6 +32,10 @@
 //!
 //! What makes a node go out and come back: see [`health`](crate::health).
 
+mod in_flight;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -44,6 +48,7 @@ use crate::Mark;
 use crate::clock::{self, Instant};
 use crate::health::{Admission, Evidence, Record};
 use crate::latency::Latency;
+pub use in_flight::InFlight;
 
 /// The node metadata key that [`Candidate::weight`] is read from.
 pub const WEIGHT: &str = "weight";
@@ -361,96 +366,4 @@ fn weight(metadata: &Metadata) -> u32 {
         .get(WEIGHT)
         .and_then(|text| text.parse().ok())
         .unwrap_or(DEFAULT_WEIGHT)
-}
-
-/// An attempt under way at a node; made by [`Candidate::begin`]. Keep it as long as the attempt
-/// lasts, to the end of the response body.
-#[must_use = "the attempt counts as over when the guard is dropped"]
-pub struct InFlight(Arc<Candidate>);
-
-impl InFlight {
-    /// Counts an attempt at `candidate` as under way.
-    pub fn at(candidate: Arc<Candidate>) -> Self {
-        candidate.enter();
-        Self(candidate)
-    }
-
-    /// Where it is under way.
-    #[must_use]
-    pub const fn candidate(&self) -> &Arc<Candidate> {
-        &self.0
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.leave();
-    }
-}
-
-impl fmt::Debug for InFlight {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("InFlight").field(&self.0.address).finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn node(weight: &str) -> Node {
-        let mut node = Node::new("a", "10.0.0.1:1");
-        node.metadata.insert(WEIGHT.into(), weight.into());
-        node
-    }
-
-    #[test]
-    fn a_bare_address_has_no_id_and_no_metadata() {
-        let candidate = Candidate::at("10.0.0.1:1");
-        assert_eq!(**candidate, Node::new("", "10.0.0.1:1"));
-        assert_eq!((candidate.version(), candidate.weight()), ("", 1));
-    }
-
-    #[test]
-    fn a_weight_that_is_no_number_is_one() {
-        for text in ["", "heavy", "-1", "1.5", "4294967296"] {
-            assert_eq!(Candidate::new(node(text)).weight(), 1, "{text:?}");
-        }
-        assert_eq!(Candidate::new(node("0")).weight(), 0);
-        assert_eq!(Candidate::new(node("4294967295")).weight(), u32::MAX);
-    }
-
-    #[test]
-    fn in_flight_is_in_balance_after_many_threads() {
-        let candidate = Candidate::at("10.0.0.1:1");
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    for _ in 0..1_000 {
-                        let _two = (candidate.begin(), candidate.begin());
-                        assert!((2..=8).contains(&candidate.in_flight()));
-                    }
-                });
-            }
-        });
-        assert_eq!(candidate.in_flight(), 0);
-    }
-
-    #[test]
-    fn a_node_announced_anew_keeps_its_count() {
-        let old = Candidate::with_version(node("1"), "v1");
-        let attempt = old.begin();
-        let new = old.announced_as(node("7"));
-        assert_eq!((new.version(), new.weight(), new.in_flight()), ("v1", 7, 1));
-        drop(attempt);
-        assert_eq!(new.in_flight(), 0);
-    }
-
-    #[test]
-    fn a_node_that_moved_starts_from_nothing() {
-        let old = Candidate::new(node("1"));
-        let _attempt = old.begin();
-        let new = old.announced_as(Node::new("a", "10.0.0.2:1"));
-        assert_eq!((old.in_flight(), new.in_flight()), (1, 0));
-    }
 }
