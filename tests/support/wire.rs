@@ -7,7 +7,7 @@ use std::{
 
 use http::{Request, Response};
 use tower_micro::{
-    Body, Candidate, Connect, Error, ResponseBody,
+    Body, BuildError, Candidate, Connect, Error, ResponseBody,
     connect::{
         H2, State, Tonic, TonicConnection,
         h2::{self, H2Connection},
@@ -16,7 +16,10 @@ use tower_micro::{
 };
 use tower_service::Service;
 
-/// Our own connections, or tonic's.
+/// Whose connections a wire is shown.
+const ITS_OWN: &str = "a wire is asked of connections that it made";
+
+/// Our own connections, or tonic's. All that they tell is handed on.
 #[derive(Clone, Debug)]
 pub(crate) enum Wire {
     H2(H2),
@@ -36,6 +39,13 @@ impl Wire {
 impl Connect for Wire {
     type Connection = WireConnection;
 
+    fn check(&self) -> Result<(), BuildError> {
+        match self {
+            Self::H2(h2) => h2.check(),
+            Self::Tonic(tonic) => tonic.check(),
+        }
+    }
+
     fn connect(
         &self,
         node: &Candidate,
@@ -47,19 +57,44 @@ impl Connect for Wire {
         })
     }
 
+    fn beside(
+        &self,
+        other: &WireConnection,
+        node: &Candidate,
+        timeout: Option<Duration>,
+    ) -> Result<WireConnection, Error> {
+        Ok(match (self, other) {
+            (Self::H2(h2), WireConnection::H2(other)) => {
+                WireConnection::H2(h2.beside(other, node, timeout)?)
+            }
+            (Self::Tonic(tonic), WireConnection::Tonic(other)) => {
+                WireConnection::Tonic(tonic.beside(other, node, timeout)?)
+            }
+            _ => unreachable!("{ITS_OWN}"),
+        })
+    }
+
     fn state(&self, connection: &WireConnection) -> State {
         match (self, connection) {
             (Self::H2(h2), WireConnection::H2(connection)) => h2.state(connection),
-            _ => State::Open {
-                streams: usize::MAX,
-            },
+            (Self::Tonic(tonic), WireConnection::Tonic(connection)) => tonic.state(connection),
+            _ => unreachable!("{ITS_OWN}"),
+        }
+    }
+
+    fn is_idle(&self, connection: &WireConnection) -> bool {
+        match (self, connection) {
+            (Self::H2(h2), WireConnection::H2(connection)) => h2.is_idle(connection),
+            (Self::Tonic(tonic), WireConnection::Tonic(connection)) => tonic.is_idle(connection),
+            _ => unreachable!("{ITS_OWN}"),
         }
     }
 
     fn open(&self, connection: &WireConnection) -> Option<BoxFuture<()>> {
         match (self, connection) {
             (Self::H2(h2), WireConnection::H2(connection)) => h2.open(connection),
-            _ => None,
+            (Self::Tonic(tonic), WireConnection::Tonic(connection)) => tonic.open(connection),
+            _ => unreachable!("{ITS_OWN}"),
         }
     }
 }
