@@ -187,6 +187,15 @@ impl CallOptions {
 
     /// What [`RingHash`](tower_micro_selector::RingHash) hashes: calls of one key go to one node. A number, or text such as the name of
     /// a user.
+    ///
+    /// ```
+    /// use tower_micro_call::{CallOptions, RequestExt};
+    /// use tower_micro_selector::RingHash;
+    ///
+    /// let client = CallOptions::new().strategy(RingHash); // ClientBuilder::options
+    /// let request = tonic::Request::new(()).with_options(CallOptions::new().hash_key("alice"));
+    /// # let _ = (client, request);
+    /// ```
     #[must_use]
     pub fn hash_key(mut self, key: impl Into<HashKey>) -> Self {
         self.select.hash_key = Some(key.into().into());

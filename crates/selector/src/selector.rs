@@ -44,8 +44,8 @@ pub trait Selector: fmt::Debug + Send + Sync + 'static {
     /// once per attempt.
     fn select(&self, service: &ServiceName, options: &SelectOptions) -> Selection;
 
-    /// Hears how an attempt at `candidate` ended. Once per attempt that got a node. Does nothing by
-    /// default.
+    /// Hears how an attempt at `candidate` ended. Once per attempt that got a node, be it one that began before the node went out:
+    /// [`Candidate::ejections`] tells them apart. Does nothing by default.
     fn mark(&self, service: &ServiceName, candidate: &Arc<Candidate>, mark: Mark<'_>) {
         let _ = (service, candidate, mark);
     }

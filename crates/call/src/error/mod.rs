@@ -96,6 +96,19 @@ impl Dialect {
 
 /// A call or an attempt that failed. See [`Kind`], [`Disposition`] and [`Error::micro`].
 ///
+/// Who called by a generated client finds it behind the [`Status`] (`std::error::Error::source`), with what was called, where, and how
+/// often:
+/// ```
+/// use std::error::Error as _;
+/// use tower_micro_call::Error;
+///
+/// fn told(status: &tonic::Status) -> Option<String> {
+///     let error = status.source()?.downcast_ref::<Error>()?;
+///     let (service, node) = (error.service()?, error.node()?);
+///     Some(format!("{service} at {node}, after {} attempts", error.attempts()))
+/// }
+/// ```
+///
 /// Cheap to clone. [`std::error::Error::source`] is the [`Status`], whose own source is the cause.
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);

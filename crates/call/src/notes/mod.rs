@@ -7,9 +7,9 @@
 //! | note | written by | read by |
 //! |---|---|---|
 //! | [`CallOptions`] | options, from what the caller and client wrappers ask for | every layer |
-//! | the time | options; select and retry after a wait | attempt timeout, metadata |
-//! | [`Deadline`] | options | select, deadline, retry, pick, attempt timeout, metadata, wrappers |
-//! | [`ServiceName`] | the channel; select | wrappers, retry, pick |
+//! | the time | options; select and retry after a wait | deadline, pick, attempt timeout, metadata |
+//! | [`Deadline`] | options; deadline, if it has one of its own | select, deadline, retry, pick, attempt timeout, metadata, wrappers |
+//! | [`ServiceName`] | the channel; select | wrappers, deadline, retry, pick |
 //! | [`Picker`] | select | retry, pick |
 //! | [`Attempt`] | retry; its time: attempt timeout | attempt timeout, wrappers; metadata |
 //! | [`Candidate`] | pick, a call wrapper | call wrappers, transport |

@@ -4,7 +4,8 @@
 //! whose deadline has passed before it begins ends without an attempt.
 //!
 //! # Place in the stack
-//! Inside of select, as go-micro has it, outside of retry: one deadline for all attempts. Reads: [`Deadline`].
+//! Inside of select, as go-micro has it, outside of retry: one deadline for all attempts. Reads: [`Deadline`], options,
+//! the service. Leaves: the [`Deadline`], where it has only its own.
 //!
 //! # Units and defaults
 //! Whatever the options settled on. Without a note, [`DeadlineLayer::after`]; else none.

@@ -13,7 +13,8 @@
 //! every 250 ms.
 //!
 //! # Errors
-//! UNAVAILABLE if there is no such service or no node (gRFC A54); in go-micro's dialects its 500.
+//! UNAVAILABLE if there is no such service or no node (gRFC A54); in go-micro's dialects its 500. DEADLINE_EXCEEDED if the deadline
+//! passes before there is an answer.
 //!
 //! # Example
 //! ```

@@ -266,6 +266,18 @@ impl Candidate {
 
     /// How often the node went [out](crate::health) because of how it did, or stayed out, so far; past 65 535 it begins again. While it
     /// is what it was when an attempt began, the attempt says something of the node.
+    ///
+    /// ```
+    /// use tower_micro_selector::{Candidate, Mark};
+    ///
+    /// let candidate = Candidate::at("10.0.0.1:1");
+    /// let (attempt, before) = (candidate.begin(), candidate.ejections());
+    /// // … it ends well
+    /// drop(attempt);
+    /// if candidate.ejections() == before {
+    ///     candidate.mark(Mark::Success);
+    /// }
+    /// ```
     #[inline]
     #[must_use]
     pub fn ejections(&self) -> u16 {

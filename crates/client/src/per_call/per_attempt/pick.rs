@@ -2,7 +2,7 @@
 //!
 //! # Place in the stack
 //! Outermost of an attempt, so that what the outermost call wrapper returns is what the node is marked with. Reads: the
-//! [`Picker`](tower_micro_selector::Picker). Leaves: the node.
+//! [`Picker`](tower_micro_selector::Picker), the service, options, [`Deadline`](tower_micro_call::Deadline). Leaves: the node.
 //!
 //! # Units and defaults
 //! The node counts the attempt as in flight until its response has ended, trailers included. An attempt is marked once, at that

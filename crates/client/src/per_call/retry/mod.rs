@@ -8,8 +8,8 @@
 //!
 //! # Place in the stack
 //! Inside of the deadline, outside of pick: each attempt chooses its node anew. Call wrappers are inside: what they return is what
-//! the predicate sees. Reads: options, [`Picker`](tower_micro_selector::Picker), [`Deadline`](tower_micro_call::Deadline). Leaves:
-//! [`Attempt`](tower_micro_call::Attempt).
+//! the predicate sees. Reads: options, [`Picker`](tower_micro_selector::Picker), [`Deadline`](tower_micro_call::Deadline), the service.
+//! Leaves: [`Attempt`](tower_micro_call::Attempt).
 //!
 //! A call that [waits](tower_micro_call::CallOptions::wait_for_ready) for a node is sent again, free and uncounted, for as long as no
 //! node of its set can be connected to.

@@ -2,7 +2,7 @@
 //!
 //! # Place in the stack
 //! Inside of the attempt's timeout, just outside of the outcome, so that what call wrappers put on the request stands. Reads:
-//! options, [`Deadline`]. Leaves: headers.
+//! options, [`Deadline`], the attempt's number and time. Leaves: headers.
 //!
 //! # Units and defaults
 //! A retry says how many attempts came before, in `grpc-previous-rpc-attempts` (gRFC A6). `grpc-timeout` is what remains of the call,

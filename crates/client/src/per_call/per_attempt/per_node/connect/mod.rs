@@ -27,6 +27,65 @@ pub use self::{
 /// Makes connections to nodes.
 ///
 /// [`H2`] is the default, [`Tonic`] puts tonic's own channels in its place. Another one is a test's scripted node.
+///
+/// Only [`connect`](Self::connect) must be there. The rest tells the pool what it cannot see from outside, so a connector around another
+/// hands all of it on: what is left out is as if the connections looked after themselves, each alone.
+///
+/// # Example
+/// One connector for most nodes, and another for those that the registry marks:
+/// ```
+/// use std::time::Duration;
+/// use tower_micro_call::{BoxFuture, Error};
+/// use tower_micro_client::{
+///     BuildError,
+///     connect::{Connect, H2, State, h2::H2Connection},
+/// };
+/// use tower_micro_selector::Candidate;
+///
+/// #[derive(Debug)]
+/// struct ByZone {
+///     near: H2,
+///     far: H2, // say, with TLS and larger windows
+/// }
+///
+/// impl ByZone {
+///     fn of(&self, node: &Candidate) -> &H2 {
+///         match node.metadata.get("zone").map(String::as_str) {
+///             Some("here") => &self.near,
+///             _ => &self.far,
+///         }
+///     }
+/// }
+///
+/// impl Connect for ByZone {
+///     type Connection = H2Connection;
+///
+///     fn check(&self) -> Result<(), BuildError> {
+///         self.near.check()?;
+///         self.far.check()
+///     }
+///
+///     fn connect(&self, node: &Candidate, timeout: Option<Duration>) -> Result<H2Connection, Error> {
+///         self.of(node).connect(node, timeout)
+///     }
+///
+///     fn beside(&self, other: &H2Connection, node: &Candidate, timeout: Option<Duration>) -> Result<H2Connection, Error> {
+///         self.of(node).beside(other, node, timeout)
+///     }
+///
+///     fn state(&self, connection: &H2Connection) -> State {
+///         self.near.state(connection) // either tells it of any
+///     }
+///
+///     fn is_idle(&self, connection: &H2Connection) -> bool {
+///         self.near.is_idle(connection)
+///     }
+///
+///     fn open(&self, connection: &H2Connection) -> Option<BoxFuture<()>> {
+///         self.near.open(connection)
+///     }
+/// }
+/// ```
 pub trait Connect: fmt::Debug + Send + Sync + 'static {
     /// What sends requests to one node. A clone shares the connection.
     type Connection: Service<
