@@ -10,7 +10,6 @@ use std::{
 
 use futures_util::{FutureExt, future};
 use tokio::{
-    runtime::Handle,
     sync::Notify,
     task::yield_now,
     time::{advance, sleep},
@@ -19,7 +18,7 @@ use tonic::{Code, Status};
 use tower::limit::ConcurrencyLimitLayer;
 use tower_micro::{
     Budget, CallOptions, Candidate, Client, Context, Mark, Memory, Next, Preset, RegisterOptions,
-    Registry, RequestExt, RetryContext, Selector, Service, ServiceName, Static,
+    Registry, RequestExt, Selector, Service, ServiceName, Static,
     crates::selector::{SelectOptions, Selection},
     from_fn,
 };
@@ -33,12 +32,9 @@ use tower_micro_testkit::{
 };
 
 use crate::support::{
-    Bare, Recording, failing, greeter, greeting_until, hello, node_of, number_of, plain, scripted,
-    soon, start, wired,
+    Bare, Recording, STEP, greeter, greeting_until, hello, persistent, plain, scripted, soon,
+    start, tasks, third_time_lucky, until_tasks_are, wired,
 };
-
-/// Everything takes this long: selection, backoff, an attempt, the end of the answer.
-const STEP: Duration = Duration::from_millis(10);
 
 /// A selector that takes its time.
 #[derive(Debug)]
@@ -99,22 +95,9 @@ impl Scene {
         let sent = Arc::clone(&scene.sent);
         let client = scripted(&scene.recording, move |request| {
             sent.fetch_add(1, SeqCst);
-            async move {
-                sleep(STEP).await;
-                if number_of(&request) < 2 {
-                    return Ok(failing(Status::unavailable("busy")));
-                }
-                Ok(greeting_until(node_of(&request), async {
-                    sleep(STEP).await;
-                    [("grpc-status", "0")]
-                }))
-            }
+            third_time_lucky(request)
         });
-        let options = CallOptions::new()
-            .retries(2)
-            .retry(|cx: RetryContext<'_>| Ok(cx.error.is_some()))
-            .backoff(|_: RetryContext<'_>| Ok(STEP))
-            .budget(Arc::<Counted>::clone(&scene.budget));
+        let options = persistent().budget(Arc::<Counted>::clone(&scene.budget));
         let client = client.selector(Slow(scene.recording.clone()));
         (scene, client.options(options))
     }
@@ -140,10 +123,6 @@ impl Scene {
         assert_eq!(self.budget.withdrawn.load(SeqCst), retries);
         assert_eq!(self.budget.deposited.load(SeqCst), u32::from(!dropped));
     }
-}
-
-fn tasks() -> usize {
-    Handle::current().metrics().num_alive_tasks()
 }
 
 /// Polls a call so many times, half a step apart, and drops it. Says whether it was over by then.
@@ -317,12 +296,7 @@ async fn a_client_that_is_dropped_leaves_no_task() {
     soon(greeter(&client).say_hello(bob())).await.unwrap();
     assert!(tasks() > before);
     drop(client);
-    soon(async {
-        while tasks() > before {
-            yield_now().await;
-        }
-    })
-    .await;
+    until_tasks_are(before).await;
     soon(GreeterClient::new(plain(&server)).say_hello(bob()))
         .await
         .unwrap();

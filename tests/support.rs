@@ -1,6 +1,7 @@
 //! What several subjects share: a diary, nodes that are scripts, servers with a registry that knows them.
 
 mod record;
+mod slow;
 mod traced;
 mod wire;
 
@@ -8,6 +9,7 @@ use std::{
     any::Any,
     fmt,
     future::{self, Future},
+    io,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -19,6 +21,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Empty, Full};
 use prost::Message;
+use tokio::{runtime::Handle, task::yield_now};
 use tonic::Status;
 use tower_micro::{
     Body, Candidate, Channel, Client, Error, Mark, Node, Notes, Picker, ResponseBody, SelectError,
@@ -31,6 +34,7 @@ use tower_micro_testkit::{
 };
 
 pub(crate) use record::{CANARY, ENDED, FILE, leak};
+pub(crate) use slow::{STEP, persistent, third_time_lucky};
 pub(crate) use traced::{CAME_FROM, Traceable, builder, is_traced, server, start, traced_handlers};
 pub(crate) use wire::Wire;
 
@@ -48,6 +52,21 @@ pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(patience, future)
         .await
         .expect("this takes too long to end at all")
+}
+
+/// How many tasks there are.
+pub(crate) fn tasks() -> usize {
+    Handle::current().metrics().num_alive_tasks()
+}
+
+/// Waits until there are no more tasks than there were `before`.
+pub(crate) async fn until_tasks_are(before: usize) {
+    soon(async {
+        while tasks() > before {
+            yield_now().await;
+        }
+    })
+    .await;
 }
 
 /// What a panic says.
@@ -259,11 +278,20 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     pub(crate) async fn of(count: usize) -> Self {
+        let serve = async |id, greeter: &Greeter| start(id, greeter.service()).await;
+        Self::served_by(count, serve).await
+    }
+
+    /// The same, each by `serve`, which is told its id.
+    pub(crate) async fn served_by(
+        count: usize,
+        serve: impl AsyncFn(String, &Greeter) -> io::Result<TestServer>,
+    ) -> Self {
         let (mut servers, mut greeters) = (Vec::new(), Vec::new());
         for number in 0..count {
             let id = format!("n{number}");
             let greeter = Greeter::new(&id);
-            servers.push(start(id, greeter.service()).await.unwrap());
+            servers.push(serve(id, &greeter).await.unwrap());
             greeters.push(greeter);
         }
         Self { servers, greeters }

@@ -1,22 +1,22 @@
 //! Spans end with their calls, once, however those end.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use futures_util::future;
 use opentelemetry::trace::Status as SpanStatus;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
-use tokio::time::{advance, sleep};
+use tokio::time::advance;
 use tonic::Status;
 use tower_micro::{
     AttemptTraceLayer, Attempts, CallOptions, CallTraceLayer, Client, HandlerTraceLayer,
-    RetryContext,
 };
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::{Layer, Registry, filter::LevelFilter, layer::SubscriberExt};
 
 use crate::{
     support::{
-        Recording, failing, greeter, greeting_until, hello, node_of, number_of, scripted, soon,
+        Recording, STEP, failing, greeter, greeting_until, hello, number_of, persistent, scripted,
+        soon, third_time_lucky,
     },
     tracing_support::recorder,
 };
@@ -56,26 +56,10 @@ fn attribute(span: &SpanData, key: &str) -> String {
     pair.map_or_else(String::new, |pair| pair.value.to_string())
 }
 
-const STEP: Duration = Duration::from_millis(10);
-
 /// Two attempts fail and the third succeeds; a backoff, an attempt and the end of the answer take a step each.
 fn slow() -> Client {
-    let client = scripted(&Recording::of(3), |request| async move {
-        sleep(STEP).await;
-        if number_of(&request) < 2 {
-            return Ok(failing(Status::unavailable("busy")));
-        }
-        Ok(greeting_until(node_of(&request), async {
-            sleep(STEP).await;
-            [("grpc-status", "0")]
-        }))
-    });
-    let options = CallOptions::new()
-        .retries(2)
-        .retry(|cx: RetryContext<'_>| Ok(cx.error.is_some()))
-        .backoff(|_: RetryContext<'_>| Ok(STEP));
-    client
-        .options(options)
+    scripted(&Recording::of(3), third_time_lucky)
+        .options(persistent())
         .wrap_client(CallTraceLayer::new())
         .wrap_call(AttemptTraceLayer::new().attempts(Attempts::Always))
         .build()

@@ -1,6 +1,6 @@
 //! The shape of traces: what hangs under what, over real servers and a real collector.
 
-use std::time::Duration;
+use std::{ops::Deref, time::Duration};
 
 use tonic::{Code, Status, transport::Server};
 use tower_micro::{
@@ -10,15 +10,20 @@ use tower_micro::{
 use tower_micro_testkit::{Answer, Greeter, TestServer, proto::greeter::HelloReply};
 
 use crate::{
-    support::{greeter, hello, soon},
+    support::{Fleet, greeter, hello, soon},
     tracing_support::{Seen, Telescope},
     tracing_table::tree,
 };
 
 /// Real servers whose handlers are traced.
-pub(crate) struct Traced {
-    pub(crate) servers: Vec<TestServer>,
-    pub(crate) greeters: Vec<Greeter>,
+pub(crate) struct Traced(Fleet);
+
+impl Deref for Traced {
+    type Target = Fleet;
+
+    fn deref(&self) -> &Fleet {
+        &self.0
+    }
 }
 
 impl Traced {
@@ -27,23 +32,11 @@ impl Traced {
     }
 
     pub(crate) async fn with(count: usize, layer: HandlerTraceLayer) -> Self {
-        let (mut servers, mut greeters) = (Vec::new(), Vec::new());
-        for number in 0..count {
-            let id = format!("n{number}");
-            let greeter = Greeter::new(&id);
-            let router = Server::builder()
-                .layer(layer.clone())
-                .add_service(greeter.service());
-            servers.push(TestServer::serve(id, router).await.unwrap());
-            greeters.push(greeter);
-        }
-        Self { servers, greeters }
-    }
-
-    pub(crate) fn registry(&self) -> Static {
-        let service = Service::new("greeter", "latest");
-        let nodes = self.servers.iter().map(TestServer::node);
-        Static::new([nodes.fold(service, Service::with_node)])
+        let serve = async |id, greeter: &Greeter| {
+            let mut server = Server::builder().layer(layer.clone());
+            TestServer::serve(id, server.add_service(greeter.service())).await
+        };
+        Self(Fleet::served_by(count, serve).await)
     }
 
     /// A client with both layers, that tries again without a pause.

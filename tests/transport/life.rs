@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::{runtime::Handle, task::yield_now, time::Instant};
+use tokio::{task::yield_now, time::Instant};
 use tower_micro::{CallOptions, Client};
 use tower_micro_testkit::h2_peer::{
     Peer,
@@ -11,7 +11,7 @@ use tower_micro_testkit::h2_peer::{
 };
 
 use super::dials::{SECOND, client, once};
-use crate::support::{builder, call, greeter, hello, soon, start};
+use crate::support::{builder, call, greeter, hello, soon, start, tasks, until_tasks_are};
 
 fn patient() -> CallOptions {
     once().timeout(300 * SECOND)
@@ -108,19 +108,13 @@ async fn nothing_is_left_of_a_client_that_is_dropped() {
     let greeter = tower_micro_testkit::Greeter::new("n0");
     let server = start("n0", greeter.service()).await.unwrap();
     let address = server.address().to_string();
-    let tasks = || Handle::current().metrics().num_alive_tasks();
     let before = tasks();
     let registry = tower_micro::Static::addresses("greeter", [address]).unwrap();
     let client = builder().registry(registry).build().unwrap();
     call(&client).await.unwrap();
     assert!(tasks() > before);
     drop(client);
-    soon(async {
-        while tasks() > before {
-            yield_now().await;
-        }
-    })
-    .await;
+    until_tasks_are(before).await;
 }
 
 #[tokio::test(start_paused = true)]
