@@ -1,7 +1,11 @@
 //! Differences from go-micro that are meant and that no other subject holds. All of them are listed in `docs/from-go-micro.md`.
 
+use std::sync::{Arc, Mutex};
+
 use futures_util::future::join_all;
-use tower_micro::{CallOptions, Context, Next, RequestExt, from_fn};
+use http::header::CONTENT_TYPE;
+use tonic::Status;
+use tower_micro::{CallOptions, Context, Error, Next, Preset, RequestExt, from_fn};
 
 use crate::support::{
     Diary, Fleet, Recording, call, greeter, greeting, hello, scripted, soon, wired,
@@ -51,4 +55,37 @@ async fn each_client_has_the_registry_it_was_given() {
     assert_eq!((first.calls(), second.calls()), (1, 0));
     call(&other).await.unwrap();
     assert_eq!((first.calls(), second.calls()), (1, 1));
+}
+
+// In Go the attempt has written into the caller's response before a wrapper sees how it ended (`client/grpc/grpc.go`).
+#[tokio::test]
+async fn an_answer_that_a_wrapper_throws_away_is_gone() {
+    let second = |_: Context, request, next: Next| async move {
+        next.run(request).await?;
+        Ok(greeting("n1"))
+    };
+    let none = |_: Context, request, next: Next| async move {
+        next.run(request).await?;
+        Err(Error::from(Status::aborted("thrown away")))
+    };
+    let node = || scripted(&Recording::of(1), |_| async { Ok(greeting("n0")) });
+    let client = node().wrap_call(from_fn(second)).build().unwrap();
+    assert_eq!(call(&client).await.unwrap().node, "n1");
+    let client = node().wrap_call(from_fn(none)).build().unwrap();
+    assert_eq!(call(&client).await.unwrap_err().message(), "thrown away");
+}
+
+// go-micro picks a codec by `client.ContentType` and `WithContentType`.
+#[tokio::test]
+async fn what_is_sent_is_of_the_generated_clients_codec_in_every_preset() {
+    for preset in [Preset::Standard, Preset::GoMicroV2, Preset::GoMicroV4] {
+        let sent = Arc::new(Mutex::new(None));
+        let at_node = Arc::clone(&sent);
+        let client = scripted(&Recording::of(1), move |request| {
+            *at_node.lock().unwrap() = request.headers().get(CONTENT_TYPE).cloned();
+            async { Ok(greeting("n0")) }
+        });
+        call(&client.preset(preset).build().unwrap()).await.unwrap();
+        assert_eq!(sent.lock().unwrap().take().unwrap(), "application/grpc");
+    }
 }
