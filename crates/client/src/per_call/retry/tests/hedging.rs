@@ -1,6 +1,7 @@
+//! Sent to two nodes at once.
+
 use std::future::pending;
 
-use tokio::time::sleep;
 use tower_micro_call::Hedge;
 
 use super::*;
@@ -9,10 +10,6 @@ const DELAY: Duration = Duration::from_millis(50);
 
 fn hedged() -> CallOptions {
     quick().idempotent(true).hedge(Hedge::after(DELAY))
-}
-
-fn good() -> Answer {
-    Ok(Response::new(ResponseBody::empty()))
 }
 
 /// After how many milliseconds an attempt ends, and with what.
@@ -127,7 +124,7 @@ async fn only_what_may_be_done_twice_and_is_all_there_is_sent_twice() {
         sleep(Duration::from_millis(200)).await;
         good()
     };
-    assert_eq!(call(hedged(), stream(), node).await.1, 1);
+    assert_eq!(call(hedged(), talk(), node).await.1, 1);
 }
 
 #[tokio::test(start_paused = true)]
