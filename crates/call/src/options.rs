@@ -227,16 +227,6 @@ impl CallOptions {
         self
     }
 
-    /// The metadata with that of `over` laid over it, and what both take out.
-    fn joined(&self, over: &Self) -> (Metadata, Metadata) {
-        let (mut metadata, mut taken_out) = (self.metadata.clone(), self.taken_out.clone());
-        for laid in [&over.taken_out, &over.metadata] {
-            taken_out.take_note(laid);
-            metadata.join(laid);
-        }
-        (metadata, taken_out)
-    }
-
     /// The predicate.
     #[inline]
     pub fn get_retry(&self) -> Option<&Arc<dyn RetryPolicy>> {
@@ -335,6 +325,16 @@ impl CallOptions {
             report: over.report.or(self.report),
         }
     }
+
+    /// The metadata with that of `over` laid over it, and what both take out.
+    fn joined(&self, over: &Self) -> (Metadata, Metadata) {
+        let (mut metadata, mut taken_out) = (self.metadata.clone(), self.taken_out.clone());
+        for laid in [&over.taken_out, &over.metadata] {
+            taken_out.take_note(laid);
+            metadata.join(laid);
+        }
+        (metadata, taken_out)
+    }
 }
 
 impl fmt::Debug for dyn CallWrapper {
@@ -346,6 +346,12 @@ impl fmt::Debug for dyn CallWrapper {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn with(tenant: &str) -> CallOptions {
+        let mut metadata = Metadata::new();
+        metadata.insert("x-tenant", tenant).unwrap();
+        CallOptions::new().metadata(metadata)
+    }
 
     #[test]
     fn what_the_request_leaves_open_comes_from_the_client() {
@@ -386,11 +392,6 @@ mod tests {
 
     #[test]
     fn metadata_of_the_request_wins_over_the_clients() {
-        let with = |value: &str| {
-            let mut metadata = Metadata::new();
-            metadata.insert("x-tenant", value).unwrap();
-            CallOptions::new().metadata(metadata)
-        };
         let merged = with("one").merged(with("two"));
         assert_eq!(merged.get_metadata().get("X-Tenant"), Some("two"));
     }
@@ -405,11 +406,6 @@ mod tests {
 
     #[test]
     fn an_empty_value_of_the_request_takes_out_the_clients() {
-        let with = |value: &str| {
-            let mut metadata = Metadata::new();
-            metadata.insert("x-tenant", value).unwrap();
-            CallOptions::new().metadata(metadata)
-        };
         let merged = with("one").merged(with(""));
         assert_eq!(merged.get_metadata().get("X-Tenant"), None);
         let merged = with("one").merged(CallOptions::new().merged(with("")));

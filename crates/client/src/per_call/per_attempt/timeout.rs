@@ -84,6 +84,20 @@ pub struct AttemptTimeout<S> {
     default: Option<Duration>,
 }
 
+impl<S> AttemptTimeout<S> {
+    /// Notes the time of this attempt for those inside.
+    fn settle<B: 'static>(&self, request: &mut Request<B>) -> Option<Limit> {
+        let Some(notes) = Notes::get_mut(request) else {
+            return self
+                .default
+                .map(|timeout| Limit::new(timeout, Dialect::Grpc));
+        };
+        let timeout = of(notes).or(self.default);
+        notes.set_attempt_timeout(timeout);
+        timeout.map(|timeout| Limit::new(timeout, notes.dialect()))
+    }
+}
+
 /// The time of an attempt, or `None` if the call's deadline is all it has.
 fn of(notes: &Notes) -> Option<Duration> {
     let options = notes.options()?;
@@ -114,20 +128,6 @@ impl Limit {
 
     fn error(self) -> Error {
         Error::attempt_timeout(self.timeout).spoken(self.dialect)
-    }
-}
-
-impl<S> AttemptTimeout<S> {
-    /// Notes the time of this attempt for those inside.
-    fn settle<B: 'static>(&self, request: &mut Request<B>) -> Option<Limit> {
-        let Some(notes) = Notes::get_mut(request) else {
-            return self
-                .default
-                .map(|timeout| Limit::new(timeout, Dialect::Grpc));
-        };
-        let timeout = of(notes).or(self.default);
-        notes.set_attempt_timeout(timeout);
-        timeout.map(|timeout| Limit::new(timeout, notes.dialect()))
     }
 }
 
