@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod build_error;
 mod builder;
 mod channel;
 mod client;
@@ -16,7 +17,8 @@ mod status;
 mod task;
 pub mod wrap;
 
-pub use builder::{BuildError, ClientBuilder};
+pub use build_error::BuildError;
+pub use builder::ClientBuilder;
 pub use channel::Channel;
 pub use client::Client;
 pub use onion::{Line, Onion, Ring};
