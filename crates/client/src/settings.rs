@@ -118,35 +118,24 @@ impl Settings {
 
 /// Looks at what `of` was `asked`, where so many `retries` follow from that and from what it is laid over.
 fn check_options(of: &str, asked: &CallOptions, retries: Option<u32>) -> Result<(), BuildError> {
-    let (of, option) = (|| of.to_owned(), "timeout");
-    if asked.get_timeout() == Some(Duration::ZERO) {
-        return Err(BuildError::ZeroTime { of: of(), option });
-    }
-    check_attempts(&of, asked, retries)
+    check_times(of, [("timeout", asked.get_timeout())])?;
+    check_attempts(of, asked, retries)
 }
 
 /// The same for one request over the options of its client. That it has no time is another matter: its caller may be late.
 pub(crate) fn check_request(asked: &CallOptions, over: &CallOptions) -> Result<(), BuildError> {
     let retries = asked.get_retries().or(over.get_retries());
-    check_attempts(&|| "the request".to_owned(), asked, retries)
+    check_attempts("the request", asked, retries)
 }
 
-/// A method without retries in a client that hedges is one that is not hedged.
-fn check_attempts(
-    of: &dyn Fn() -> String,
-    asked: &CallOptions,
-    retries: Option<u32>,
-) -> Result<(), BuildError> {
+fn check_attempts(of: &str, asked: &CallOptions, retries: Option<u32>) -> Result<(), BuildError> {
     let times = [
         ("attempt_timeout", asked.get_attempt_timeout()),
         ("connect_timeout", asked.get_connect_timeout()),
     ];
-    let mut times = times.into_iter();
-    if let Some((option, _)) = times.find(|(_, time)| *time == Some(Duration::ZERO)) {
-        return Err(BuildError::ZeroTime { of: of(), option });
-    }
+    check_times(of, times)?;
     if asked.get_max_in_flight() == Some(0) {
-        return Err(BuildError::NothingInFlight { of: of() });
+        return Err(BuildError::NothingInFlight { of: of.to_owned() });
     }
     match asked.get_hedge() {
         Some(hedge) => check_hedge(of, hedge, retries),
@@ -154,11 +143,23 @@ fn check_attempts(
     }
 }
 
-fn check_hedge(
-    of: &dyn Fn() -> String,
-    hedge: &Hedge,
-    retries: Option<u32>,
+fn check_times<const N: usize>(
+    of: &str,
+    times: [(&'static str, Option<Duration>); N],
 ) -> Result<(), BuildError> {
+    let mut times = times.into_iter();
+    match times.find(|(_, time)| *time == Some(Duration::ZERO)) {
+        Some((option, _)) => Err(BuildError::ZeroTime {
+            of: of.to_owned(),
+            option,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// A method without retries in a client that hedges is one that is not hedged.
+fn check_hedge(of: &str, hedge: &Hedge, retries: Option<u32>) -> Result<(), BuildError> {
+    let of = || of.to_owned();
     if let Some(share) = hedge.share().filter(|share| !(0.0..=1.0).contains(share)) {
         let (of, given) = (of(), share.to_string());
         return Err(BuildError::Share { of, given });
