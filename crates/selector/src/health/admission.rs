@@ -89,7 +89,7 @@ impl Admission {
         clock::ticks(self.time())
     }
 
-    /// Whether a node with this [`Record::out`](super::Record::out), which is not 0, must wait.
+    /// Whether the time of a node with this [`Record::out`](super::Record::out), which is not 0, is over.
     pub(crate) fn is_over(&self, out: u64) -> bool {
         out <= self.now()
     }
@@ -100,18 +100,7 @@ impl Admission {
         let record = candidate.record();
         let out = record.out();
         if out != 0 {
-            let now = self.now();
-            if out & PROBING != 0 && out <= now && record.is_answering() {
-                self.readmit(candidate);
-                return Admitted::Yes;
-            }
-            let lost = (now + clock::length(PATIENCE)) | PROBING;
-            let mine = out <= now
-                && record
-                    .out
-                    .compare_exchange(out, lost, Relaxed, Relaxed)
-                    .is_ok();
-            return if mine { Admitted::Yes } else { Admitted::No };
+            return self.admits_out(candidate, out);
         }
         match record.warming.load(Relaxed) {
             0 => {
@@ -121,6 +110,22 @@ impl Admission {
                 Admitted::Yes
             }
             since => self.admits_new(candidate, since),
+        }
+    }
+
+    fn admits_out(&self, candidate: &Arc<Candidate>, out: u64) -> Admitted {
+        let (record, now) = (candidate.record(), self.now());
+        if out > now {
+            return Admitted::No;
+        }
+        if out & PROBING != 0 && record.is_answering() {
+            self.readmit(candidate);
+            return Admitted::Yes;
+        }
+        let lost = (now + clock::length(PATIENCE)) | PROBING;
+        match record.out.compare_exchange(out, lost, Relaxed, Relaxed) {
+            Ok(_) => Admitted::Yes,
+            Err(_) => Admitted::No,
         }
     }
 

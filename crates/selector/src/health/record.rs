@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering::R
 use std::time::Duration;
 
 use super::Outlier;
+use crate::clock;
 
 /// What is known of how one node did. All of it is advice: a count that is lost to a race is no harm.
 ///
@@ -118,8 +119,8 @@ impl Window {
     fn and(mut self, failed: bool, outlier: &Outlier, now: u64) -> Self {
         let now = unit(now);
         let longest = outlier.window.min(Duration::from_secs(60 * 60));
-        let over = self.attempts == 0
-            || now.wrapping_sub(self.opened) > unit(super::super::clock::length(longest));
+        let over =
+            self.attempts == 0 || now.wrapping_sub(self.opened) > unit(clock::length(longest));
         if over {
             self = Self {
                 opened: now,
