@@ -28,7 +28,7 @@ const AT_ONCE: u32 = 16;
 pub struct ResponseFuture<S, B, F>(Pin<Box<Flight<S, B, F>>>);
 
 /// A call on its way.
-#[pin_project]
+#[pin_project(project = Flying)]
 #[derive(Debug)]
 pub(super) struct Flight<S, B, F> {
     inner: Inner<S>,
@@ -183,6 +183,44 @@ fn is_alone<F>(hedges: &Option<Box<Hedges<F>>>) -> bool {
     hedges.as_ref().is_none_or(|hedges| hedges.is_empty())
 }
 
+impl<S, B> Flying<'_, S, B, S::Future>
+where
+    S: Service<Request<B>> + Clone,
+    B: Replay,
+{
+    /// Sends an attempt that has waited for its turn, if it still may be. How the call ends, if that ends it.
+    fn send_waiting(&mut self, request: Request<B>) -> Option<Error> {
+        match self.course.refused() {
+            None => {
+                let attempt = send(self.inner.own(), request);
+                self.phase.set(Phase::Calling(attempt));
+            }
+            Some(error) if ends(self.hedges, &error) => return Some(error),
+            Some(error) => self.phase.set(Phase::Spent(error)),
+        }
+        None
+    }
+
+    /// What follows an attempt that failed: what the call comes to, if no other is due.
+    fn follow(&mut self, failed: Error) -> Option<Poll<Error>> {
+        Some(match self.course.judge(failed) {
+            Verdict::End(error) => Poll::Ready(error),
+            Verdict::Spent(error) if is_alone(self.hedges) => Poll::Ready(error),
+            Verdict::Spent(error) => {
+                self.phase.set(Phase::Spent(error));
+                Poll::Pending
+            }
+            Verdict::Again => {
+                let Some(request) = self.course.request() else {
+                    return Some(Poll::Ready(self.course.committed()));
+                };
+                self.phase.set(Phase::Due(Box::new(Some(request))));
+                return None;
+            }
+        })
+    }
+}
+
 impl<S, B, RB> Flight<S, B, S::Future>
 where
     S: Service<Request<B>, Response = Response<RB>> + Clone,
@@ -221,16 +259,9 @@ where
                         return overdue.map_or(Poll::Pending, |error| Poll::Ready(Err(error)));
                     }
                     Poll::Ready(Ok(())) => {
-                        match this.course.refused() {
-                            None => {
-                                let request = request.take().expect("kept until it is sent");
-                                let attempt = send(this.inner.own(), request);
-                                this.phase.set(Phase::Calling(attempt));
-                            }
-                            Some(error) if ends(this.hedges, &error) => {
-                                return Poll::Ready(Err(error));
-                            }
-                            Some(error) => this.phase.set(Phase::Spent(error)),
+                        let request = request.take().expect("kept until it is sent");
+                        if let Some(error) = this.send_waiting(request) {
+                            return Poll::Ready(Err(error));
                         }
                         continue;
                     }
@@ -246,21 +277,13 @@ where
                 PhaseProjected::Failed(error) => error.take().expect("polled after it was ready"),
                 PhaseProjected::Spent(_) => return Poll::Pending,
             };
-            match this.course.judge(failed) {
-                Verdict::End(error) => return Poll::Ready(Err(error)),
-                Verdict::Spent(error) if is_alone(this.hedges) => return Poll::Ready(Err(error)),
-                Verdict::Spent(error) => this.phase.set(Phase::Spent(error)),
-                Verdict::Again => {
-                    let Some(request) = this.course.request() else {
-                        return Poll::Ready(Err(this.course.committed()));
-                    };
-                    this.phase.set(Phase::Due(Box::new(Some(request))));
-                    at_once += 1;
-                    if at_once == AT_ONCE {
-                        cx.waker().wake_by_ref();
-                        return Poll::Pending;
-                    }
-                }
+            if let Some(end) = this.follow(failed) {
+                return end.map(Err);
+            }
+            at_once += 1;
+            if at_once == AT_ONCE {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
         }
     }
