@@ -99,6 +99,7 @@ fn a_pool_without_room_a_method_without_a_name_and_no_registry_at_all_are_found_
         "/",
         "SayHello",
         "greeter.Greeter/",
+        "greeter.Greeter/*",
         "/SayHello",
         "a/b/c",
         "greeter.Greeter/SayHello?",

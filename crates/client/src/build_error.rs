@@ -100,7 +100,7 @@ pub enum BuildError {
         reason: InvalidServiceName,
     },
     /// A method's name that no call can have.
-    #[error("`{given}` is not a method: write `package.Service/Method`")]
+    #[error("`{given}` is not a method: write `package.Service/Method`, each by itself")]
     Method {
         /// What was given.
         given: String,

@@ -179,8 +179,8 @@ fn check_name(method: &str) -> Result<(), BuildError> {
     }
 }
 
-/// Whether a request's path can be it.
+/// Whether a request's path can be it. An asterisk would stand for several methods, which nothing here does.
 fn is_path(method: &str) -> bool {
     let path = PathAndQuery::try_from(format!("/{method}"));
-    path.is_ok_and(|path| path.path().len() == method.len() + 1)
+    path.is_ok_and(|path| path.path().len() == method.len() + 1) && !method.contains('*')
 }
