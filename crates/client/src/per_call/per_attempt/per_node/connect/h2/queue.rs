@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     future::Future,
+    mem,
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
@@ -173,10 +174,21 @@ impl Place {
         if let Poll::Ready(Ok(turn)) = Pin::new(&mut self.turn).poll(cx) {
             return Poll::Ready(turn);
         }
-        if let Some(waits) = self.queue.places().by_number.get_mut(&self.number) {
-            waits.waker.clone_from(cx.waker());
-        }
+        self.wake_by(cx.waker());
         Poll::Pending
+    }
+
+    /// The waker that is replaced is dropped without the lock: it may be the last that holds a task, which has a place of its own.
+    fn wake_by(&self, waker: &Waker) {
+        let mut places = self.queue.places();
+        let replaced = match places.by_number.get_mut(&self.number) {
+            Some(waits) if !waits.waker.will_wake(waker) => {
+                Some(mem::replace(&mut waits.waker, waker.clone()))
+            }
+            _ => None,
+        };
+        drop(places);
+        drop(replaced);
     }
 }
 
