@@ -58,7 +58,11 @@ fn replay(file: &Path) -> Report {
     let traces: Traces = serde_json::from_str(&read(file)).unwrap();
     let report = Report::of(&traces);
     let name = file.file_name().unwrap().to_string_lossy();
-    report.print(&format!("{name} (go-micro {})", traces.go_micro));
+    let of = match traces.go_micro.as_str() {
+        "" => "by its source",
+        recorded => recorded,
+    };
+    report.print(&format!("{name} (go-micro {of})"));
     assert!(
         report.is_clean(),
         "what differs is printed above; something must be replayed"
