@@ -13,7 +13,7 @@ use http::{Request, Response};
 use pin_project::pin_project;
 use tokio::runtime::Handle;
 use tonic::Code;
-use tower_micro_call::{Body, BoxFuture, Error, Kind, Notes, Replay, ResponseBody};
+use tower_micro_call::{Body, BoxFuture, Error, Kind, Notes, ResponseBody};
 use tower_micro_registry::ServiceName;
 use tower_service::Service;
 
@@ -83,7 +83,7 @@ impl Service<Request<tonic::body::Body>> for Channel {
         match &mut self.stack {
             Ok(named) => {
                 let notes = Notes::of_service(named.service.clone());
-                let request = request.map(|body| body.capture().noted(notes));
+                let request = request.map(|body| Body::noted(body.into(), notes));
                 named.stack.start(request)
             }
             Err(error) => Box::pin(std::future::ready(Err(error.clone()))),

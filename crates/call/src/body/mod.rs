@@ -157,11 +157,11 @@ impl Body {
             .is_none_or(|carried| carried.payload.is_complete())
     }
 
-    /// The same body, of the call that `notes` tell of.
-    #[must_use]
-    pub fn noted(mut self, notes: Notes) -> Self {
-        *self.notes_mut() = Some(notes);
-        self
+    /// A body of the call that `notes` tell of.
+    #[inline]
+    pub fn noted(payload: Payload, notes: Notes) -> Self {
+        let notes = Some(notes);
+        Self(Some(Box::new(Carried { payload, notes })))
     }
 
     /// What it sends.

@@ -27,14 +27,13 @@ use tokio::time::Instant;
 use tower_micro_registry::ServiceName;
 use tower_micro_selector::{Candidate, Chosen, Picker};
 
-use self::common::Held;
 pub use self::{attempt::Attempt, common::Common, deadline::Deadline};
 use crate::{CallOptions, Dialect};
 
 /// All notes of a request. See the [module docs](self).
 #[derive(Clone, Debug, Default)]
 pub struct Notes {
-    common: Held,
+    common: Common,
     clock: Option<Clock>,
     attempt: Attempt,
     node: Option<Chosen>,
@@ -51,22 +50,14 @@ impl Notes {
     /// Those of a call that begins.
     #[inline]
     pub fn of_service(service: ServiceName) -> Self {
-        let service = Some(service);
-        let common = Common {
-            service,
-            ..Common::default()
-        };
-        Self {
-            common: Held::Own(common),
-            ..Self::default()
-        }
+        Self::again(service.into(), Attempt::default())
     }
 
     /// Those of a further attempt of a call.
     #[inline]
-    pub fn again(common: Arc<Common>, attempt: Attempt) -> Self {
+    pub const fn again(common: Common, attempt: Attempt) -> Self {
         Self {
-            common: Held::Shared(common),
+            common,
             clock: None,
             attempt,
             node: None,
@@ -75,35 +66,26 @@ impl Notes {
 
     /// What all attempts of the call have in common.
     #[inline]
-    pub fn common(&self) -> &Common {
-        match &self.common {
-            Held::Own(own) => own,
-            Held::Shared(shared) => shared,
-        }
-    }
-
-    /// The same, to be kept.
-    #[inline]
-    pub fn share(&mut self) -> &Arc<Common> {
-        self.common.shared()
+    pub const fn common(&self) -> &Common {
+        &self.common
     }
 
     /// The options in force.
     #[inline]
     pub fn options(&self) -> Option<&Arc<CallOptions>> {
-        self.common().options()
+        self.common.options()
     }
 
     /// The dialect the options ask for; gRPC's where no layer has settled any.
     #[inline]
     pub fn dialect(&self) -> Dialect {
-        self.common().dialect()
+        self.common.dialect()
     }
 
     /// The deadline of the call.
     #[inline]
     pub fn deadline(&self) -> Option<Deadline> {
-        self.common().deadline()
+        self.common.deadline()
     }
 
     /// The time, as it was when a layer last had to wait. Reading it costs less than asking the clock once more.
@@ -124,13 +106,13 @@ impl Notes {
     /// The service as the caller named it.
     #[inline]
     pub fn service(&self) -> Option<&ServiceName> {
-        self.common().service()
+        self.common.service()
     }
 
     /// go-micro's `next`.
     #[inline]
     pub fn picker(&self) -> Option<&Picker> {
-        self.common().picker()
+        self.common.picker()
     }
 
     /// Which try this is.
@@ -154,9 +136,9 @@ impl Notes {
     /// Writes the options in force and the deadline that follows from them.
     #[inline]
     pub fn set_options(&mut self, options: Arc<CallOptions>, deadline: Option<Deadline>) {
-        let common = self.common.own();
-        common.options = Some(options);
-        common.deadline = deadline;
+        let told = self.common.told();
+        told.options = Some(options);
+        told.deadline = deadline;
         self.clock = None;
     }
 
@@ -171,7 +153,7 @@ impl Notes {
     /// Writes when the call ends, and leaves its options as they are.
     #[inline]
     pub fn set_deadline(&mut self, deadline: Deadline) {
-        self.common.own().deadline = Some(deadline);
+        self.common.told().deadline = Some(deadline);
         self.clock = None;
     }
 
@@ -185,11 +167,11 @@ impl Notes {
     /// Writes the set the call chooses from.
     #[inline]
     pub fn set_picker(&mut self, service: &ServiceName, picker: Picker) {
-        let common = self.common.own();
-        if common.service.as_ref() != Some(service) {
-            common.service = Some(service.clone());
+        let told = self.common.told();
+        if told.service.as_ref() != Some(service) {
+            told.service = Some(service.clone());
         }
-        common.picker = Some(picker);
+        told.picker = Some(picker);
     }
 
     /// Writes which try this is, and forgets the node of the one before.

@@ -16,7 +16,7 @@ fn noted() -> Notes {
 #[test]
 fn a_change_to_shared_notes_is_seen_by_nobody_else() {
     let mut notes = noted();
-    let shared = Arc::clone(notes.share());
+    let shared = notes.common().clone();
     notes.set_options(Arc::default(), None);
     assert!(notes.options().is_some());
     assert!(shared.options().is_none());
@@ -26,7 +26,7 @@ fn a_change_to_shared_notes_is_seen_by_nobody_else() {
 #[test]
 fn what_an_attempt_tried_is_known_to_notes_that_were_changed_since() {
     let mut notes = noted();
-    let shared = Arc::clone(notes.share());
+    let shared = notes.common().clone();
     let picker = |common: &Common| common.picker().cloned().unwrap();
     let first = picker(&shared).next().unwrap();
     notes.set_options(Arc::default(), None);

@@ -35,7 +35,7 @@ impl From<Arc<dyn Selector>> for Marking {
 /// An attempt at a node, counted as in flight until it ends. Dropped without an end, the node is marked as timed out or cancelled.
 #[derive(Debug)]
 pub struct Picked {
-    common: Arc<Common>,
+    common: Common,
     node: Chosen,
     marking: Marking,
     /// Those of the node when the attempt began.
@@ -51,14 +51,14 @@ pub struct Picked {
 impl Picked {
     /// An attempt at the node of `notes` begins; `None` if they name none.
     #[inline]
-    pub fn begin(notes: &mut Notes, marking: &Marking) -> Option<Self> {
+    pub fn begin(notes: &Notes, marking: &Marking) -> Option<Self> {
         let node = notes.chosen()?.clone();
         let chosen = notes.node()?;
         chosen.enter();
         let ejections = chosen.ejections();
         let began = chosen.is_measured().then(|| notes.now());
         Some(Self {
-            common: Arc::clone(notes.share()),
+            common: notes.common().clone(),
             node,
             marking: marking.clone(),
             ejections,

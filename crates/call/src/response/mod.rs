@@ -189,7 +189,7 @@ impl ResponseBody {
 
     /// Pays the budget of the call's options if it ends well.
     #[inline]
-    pub fn pay_budget_of(&mut self, common: Arc<Common>) {
+    pub fn pay_budget_of(&mut self, common: Common) {
         let paying = Paying(common);
         if let Some(end) = self.0.state.end() {
             paying.told(end);

@@ -1,10 +1,8 @@
-use std::sync::Arc;
-
 use super::{End, Ended};
 use crate::Common;
 
 /// A call whose budget is paid if it ends well.
-pub(super) struct Paying(pub(super) Arc<Common>);
+pub(super) struct Paying(pub(super) Common);
 
 impl Paying {
     #[inline]

@@ -252,12 +252,12 @@ async fn a_budget_is_paid_once_when_the_call_has_ended_well() {
     notes.set_options(Arc::new(options), Some(deadline));
     for status in ["0", "14"] {
         let mut body = body_of(vec![message(), trailers(&[("grpc-status", status)])]);
-        body.pay_budget_of(Arc::clone(notes.share()));
+        body.pay_budget_of(notes.common().clone());
         read(body).await.0.unwrap();
         assert_eq!(*budget.0.lock().unwrap(), [began]);
     }
     let mut ended = ResponseBody::empty();
-    ended.pay_budget_of(Arc::clone(notes.share()));
+    ended.pay_budget_of(notes.common().clone());
     assert_eq!(*budget.0.lock().unwrap(), [began, began]);
 }
 
@@ -331,7 +331,7 @@ async fn what_a_body_was_given_before_is_told_of_its_end_too() {
         notes.set_options(Arc::new(options), None);
         notes.set_node(Arc::clone(node));
         body.set_picked(Picked::begin(&mut notes, &crate::Marking::Nobody).unwrap());
-        body.pay_budget_of(Arc::clone(notes.share()));
+        body.pay_budget_of(notes.common().clone());
     }
     let told = |body: &ResponseBody| {
         let paid = |budget: &Arc<Paid>| budget.0.load(std::sync::atomic::Ordering::SeqCst);

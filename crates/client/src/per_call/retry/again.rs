@@ -1,9 +1,9 @@
 //! What another attempt of a call begins with, and how far the call has come.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{mem, time::Duration};
 
 use http::Request;
-use tower_micro_call::{Attempt, Common, Disposition, Error, Kind, Replay};
+use tower_micro_call::{Attempt, Common, Disposition, Error, Kind, Payload, Replay};
 
 use super::head::Head;
 
@@ -18,7 +18,7 @@ const UNSEEN_WITHOUT_DEADLINE: u32 = 16;
 /// Of a call that may have more than one attempt.
 #[derive(Debug, Default)]
 pub(super) struct Again {
-    pub(super) head: Head,
+    pub(super) payload: Payload,
     /// How many attempts may follow the first one.
     pub(super) retries: u32,
     /// The latest attempt, zero-based.
@@ -105,19 +105,24 @@ impl Again {
         matches!(self.next, Next::Unseen(_))
     }
 
-    /// The request of the attempt that is about to begin.
-    pub(super) fn request<B: Replay>(&self, common: &Arc<Common>) -> Option<Request<B>> {
+    /// The request of the attempt that is about to begin; `None` if its body cannot begin again.
+    pub(super) fn request<B: Replay>(&self, head: &Head, common: &Common) -> Option<Request<B>> {
         let attempt = Attempt::new(self.attempt, self.left()).after(self.previous.clone());
-        self.head.request(common, attempt)
+        let payload = self.payload.replay_anew()?;
+        Some(head.request(payload, common.clone(), attempt))
     }
 
     /// The request of an attempt beside those under way.
-    pub(super) fn request_beside<B: Replay>(&mut self, common: &Arc<Common>) -> Option<Request<B>> {
+    pub(super) fn request_beside<B: Replay>(
+        &mut self,
+        head: &Head,
+        common: &Common,
+    ) -> Option<Request<B>> {
         let attempt = Attempt::new(self.attempt + 1, self.left() - 1);
         let attempt = attempt.after(self.previous.clone()).beside();
-        let request = self.head.request(common, attempt)?;
+        let payload = self.payload.replay_anew()?;
         self.attempt += 1;
-        Some(request)
+        Some(head.request(payload, common.clone(), attempt))
     }
 
     /// An attempt beside others failed with `error`.

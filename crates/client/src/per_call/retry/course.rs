@@ -14,15 +14,15 @@ use tower_micro_call::{
 };
 use tower_micro_selector::Picker;
 
-use super::{again::Again, pushback::Pushback};
+use super::{again::Again, head::Head, pushback::Pushback};
 
 /// How far a call has come. It is filled where it stands.
 #[derive(Debug, Default)]
 pub(super) struct Course {
     /// What its attempts have in common.
-    common: Option<Arc<Common>>,
+    common: Option<Common>,
     /// For a call whose notes have no options.
-    default: Option<Arc<Common>>,
+    default: Option<Common>,
     /// If it may have more than one attempt.
     is_repeatable: bool,
     again: Again,
@@ -41,13 +41,9 @@ pub(super) enum Verdict {
 impl Course {
     /// A call begins, of which all attempts have `common` in common, with the options of `default` if that has none.
     #[inline]
-    pub(super) fn begin(
-        &mut self,
-        common: Arc<Common>,
-        default: &Arc<Common>,
-    ) -> &Arc<CallOptions> {
+    pub(super) fn begin(&mut self, common: Common, default: &Common) -> &Arc<CallOptions> {
         if common.options().is_none() {
-            self.default = Some(Arc::clone(default));
+            self.default = Some(default.clone());
         }
         self.common = Some(common);
         let options = self.options();
@@ -58,16 +54,16 @@ impl Course {
         self.options()
     }
 
-    /// It may have `retries` more attempts, which are made of `request` and of `body`.
+    /// It may have `retries` more attempts, which send `payload`.
     #[inline]
-    pub(super) fn keep<B>(&mut self, request: &Request<B>, payload: Payload, retries: u32) {
+    pub(super) fn keep(&mut self, payload: Payload, retries: u32) {
         self.is_repeatable = true;
         self.again.retries = retries;
-        self.again.head.keep(request, payload);
+        self.again.payload = payload;
     }
 
     #[inline]
-    fn common(&self) -> &Arc<Common> {
+    fn common(&self) -> &Common {
         self.common.as_ref().expect("it has begun")
     }
 
@@ -236,7 +232,9 @@ impl Course {
         let options = self.options();
         options.get_idempotent() == Some(true)
             && options.get_streaming() != Some(true)
-            && self.again().is_some_and(|again| again.head.is_complete())
+            && self
+                .again()
+                .is_some_and(|again| again.payload.is_complete())
     }
 
     /// Whether another attempt may follow.
@@ -245,12 +243,12 @@ impl Course {
     }
 
     /// The request of an attempt beside those under way, if there may be one.
-    pub(super) fn request_beside<B: Replay>(&mut self) -> Option<Request<B>> {
+    pub(super) fn request_beside<B: Replay>(&mut self, head: &Head) -> Option<Request<B>> {
         if !self.has_left() || !self.is_within_budget() {
             return None;
         }
-        let common = Arc::clone(self.common());
-        self.again_mut()?.request_beside(&common)
+        let common = self.common().clone();
+        self.again_mut()?.request_beside(head, &common)
     }
 
     /// How the call ends if every attempt has failed, the last one with `error`.
@@ -264,8 +262,8 @@ impl Course {
     }
 
     /// The request of the attempt that is about to begin.
-    pub(super) fn request<B: Replay>(&self) -> Option<Request<B>> {
-        self.again()?.request(self.common())
+    pub(super) fn request<B: Replay>(&self, head: &Head) -> Option<Request<B>> {
+        self.again()?.request(head, self.common())
     }
 
     /// How the call ends if there is nothing left to send: a stream of which more was read than is kept.

@@ -16,6 +16,7 @@ use super::{
     course::{Course, Verdict},
     hedges::Hedges,
     pushback::Pushback,
+    template::Template,
 };
 
 /// So many attempts may fail within one poll, before others who run on this thread have their turn, and the call's deadline.
@@ -42,7 +43,7 @@ impl<S, B, F> Default for Flight<S, B, F> {
     fn default() -> Self {
         Self {
             inner: Inner {
-                spare: None,
+                template: None,
                 own: None,
             },
             course: Course::default(),
@@ -61,14 +62,22 @@ impl<S, B, F> From<Box<Flight<S, B, F>>> for ResponseFuture<S, B, F> {
 /// What later attempts go through: cloned when one is due.
 #[derive(Debug)]
 struct Inner<S> {
-    spare: Option<Arc<S>>,
+    /// Of a call that may have more than one.
+    template: Option<Arc<Template<S>>>,
     /// In a box, for few calls have one.
     own: Option<Box<S>>,
 }
 
+impl<S> Inner<S> {
+    fn template(&self) -> &Template<S> {
+        let template = self.template.as_ref();
+        template.expect("another attempt was wanted, and can be")
+    }
+}
+
 impl<S: Clone> Inner<S> {
     fn fresh(&self) -> S {
-        S::clone(self.spare.as_ref().expect("given when the call began"))
+        S::clone(&self.template().spare)
     }
 
     fn own(&mut self) -> &mut S {
@@ -90,7 +99,8 @@ impl<S> Inner<S> {
         if !matches!(ready, Poll::Ready(Ok(()))) {
             return None;
         }
-        Some(send(&mut inner, course.request_beside()?))
+        let request = course.request_beside(&self.template().head)?;
+        Some(send(&mut inner, request))
     }
 }
 
@@ -120,6 +130,13 @@ enum Phase<B, F> {
 
 type Parked<B> = Option<Request<B>>;
 
+impl<S, B, F> Flight<S, B, F> {
+    /// The call may have more than one attempt.
+    pub(super) fn keep(&mut self, template: Arc<Template<S>>) {
+        self.inner.template = Some(template);
+    }
+}
+
 impl<S, B> Flight<S, B, S::Future>
 where
     S: Service<Request<B>> + Clone,
@@ -127,10 +144,12 @@ where
 {
     /// Sends the first attempt, unless it has to wait.
     pub(super) fn start(&mut self, first: &mut S, spare: &Arc<S>, request: Request<B>) {
-        self.inner.spare = Some(Arc::clone(spare));
         self.phase = match self.course.pause() {
             Err(error) => Phase::Failed(Some(error)),
-            Ok(Some(sleep)) => Phase::Waiting(Box::new(Some(request)), sleep),
+            Ok(Some(sleep)) => {
+                self.inner.own = Some(Box::new(S::clone(spare)));
+                Phase::Waiting(Box::new(Some(request)), sleep)
+            }
             Ok(None) => match first.poll_ready(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(Ok(())) => Phase::Calling(first.call(request)),
                 Poll::Ready(Err(error)) => Phase::Failed(Some(error.into())),
@@ -211,7 +230,8 @@ where
                 Poll::Pending
             }
             Verdict::Again => {
-                let Some(request) = self.course.request() else {
+                let head = &self.inner.template().head;
+                let Some(request) = self.course.request(head) else {
                     return Some(Poll::Ready(self.course.committed()));
                 };
                 self.phase.set(Phase::Due(Box::new(Some(request))));

@@ -12,8 +12,8 @@ use tower_micro_call::{
 use tower_service::Service;
 
 use super::{
-    course::Course,
     future::{Flight, ResponseFuture},
+    template::Last,
 };
 use crate::Preset;
 
@@ -24,7 +24,7 @@ const REPLAY: usize = 64 * 1024;
 #[derive(Clone, Debug)]
 pub struct RetryLayer {
     /// The options of calls that come without.
-    default: Arc<Common>,
+    default: Common,
     memory: Arc<ReplayMemory>,
 }
 
@@ -44,7 +44,7 @@ impl RetryLayer {
     /// The same, with `options` over those of `Preset::Standard` where a call comes without.
     pub fn with_options(options: CallOptions) -> Self {
         let options = Arc::new(Preset::Standard.options().merged(options));
-        let default = Arc::new(Common::from(options));
+        let default = Common::from(options);
         let memory = Arc::default();
         Self { default, memory }
     }
@@ -63,7 +63,8 @@ impl<S: Clone> Layer<S> for RetryLayer {
         Retry {
             spare: Arc::new(inner.clone()),
             inner,
-            default: Arc::clone(&self.default),
+            last: Last::default(),
+            default: self.default.clone(),
             memory: Arc::clone(&self.memory),
         }
     }
@@ -76,32 +77,36 @@ pub struct Retry<S> {
     inner: S,
     /// What later ones are cloned from: a call that needs none clones nothing.
     spare: Arc<S>,
-    default: Arc<Common>,
+    last: Last<S>,
+    default: Common,
     memory: Arc<ReplayMemory>,
 }
 
 impl<S> Retry<S> {
-    fn begin<B: Replay>(&self, course: &mut Course, request: &mut Request<B>) {
+    fn begin<B: Replay, F>(&mut self, flight: &mut Flight<S, B, F>, request: &mut Request<B>) {
         let common = self.common(request);
-        let options = course.begin(common, &self.default);
+        let options = flight.course.begin(common, &self.default);
         let retries = options.get_retries().unwrap_or(0);
         let limit = options.get_replay_limit().unwrap_or(REPLAY);
         if !repeats(options) {
             return;
         }
         match self.keep(request.body_mut(), limit) {
-            Some(payload) => course.keep(request, payload, retries),
+            Some(payload) => {
+                flight.keep(self.last.of(request, &self.spare));
+                flight.course.keep(payload, retries);
+            }
             None => Notes::of_mut(request).set_attempts_left(0),
         }
     }
 
     /// What the attempts have in common, and in the notes how many may follow. Where there are no notes, and nothing to say, none are made.
-    fn common<B: Replay>(&self, request: &mut Request<B>) -> Arc<Common> {
+    fn common<B: Replay>(&self, request: &mut Request<B>) -> Common {
         let settle = |notes: &mut Notes| {
             let options = notes.options().or(self.default.options());
             let retries = options.and_then(|options| options.get_retries());
             notes.set_attempts_left(retries.unwrap_or(0));
-            Arc::clone(notes.share())
+            notes.common().clone()
         };
         let default = self.default.options();
         match Notes::get_mut(request) {
@@ -109,7 +114,7 @@ impl<S> Retry<S> {
             None if default.is_some_and(|options| repeats(options)) => {
                 settle(Notes::of_mut(request))
             }
-            None => Arc::clone(&self.default),
+            None => self.default.clone(),
         }
     }
 
@@ -149,7 +154,7 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let mut flight = Box::<Flight<S, B, S::Future>>::default();
-        self.begin(&mut flight.course, &mut request);
+        self.begin(&mut flight, &mut request);
         flight.start(&mut self.inner, &self.spare, request);
         flight.into()
     }

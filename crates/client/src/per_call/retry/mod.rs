@@ -58,6 +58,8 @@ mod policy;
 
 mod pushback;
 
+mod template;
+
 #[cfg(test)]
 mod tests;
 

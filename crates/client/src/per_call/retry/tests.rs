@@ -21,6 +21,7 @@ use self::{budget::Counted, pauses::pushed_back, streams::talk};
 use super::*;
 
 mod budget;
+mod heads;
 mod hedging;
 mod late;
 mod pauses;
