@@ -13,6 +13,7 @@ pub mod apart;
 pub mod calls;
 pub mod cost;
 pub mod measure;
+pub mod pin;
 
 // what it comes to
 pub mod figures;
@@ -39,5 +40,3 @@ pub mod load;
 pub mod node;
 #[cfg(feature = "wire")]
 pub mod peers;
-#[cfg(feature = "wire")]
-pub mod pin;

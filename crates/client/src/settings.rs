@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::uri::PathAndQuery;
 use tower_micro_call::{CallOptions, Hedge};
+use tower_micro_selector::Handles;
 
 use crate::{BuildError, Preset};
 
@@ -36,7 +37,7 @@ impl Default for PoolOptions {
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Of the preset, with the client's over them.
-    client: Arc<CallOptions>,
+    client: Handles<CallOptions>,
     /// By path, without the leading slash, merged over the client's.
     methods: HashMap<String, Method>,
     pool: PoolOptions,
@@ -45,14 +46,14 @@ pub struct Settings {
 #[derive(Clone, Debug)]
 struct Method {
     own: CallOptions,
-    merged: Arc<CallOptions>,
+    merged: Handles<CallOptions>,
 }
 
 impl Settings {
     /// Those of `preset`.
     pub fn new(preset: Preset) -> Self {
         Self {
-            client: Arc::new(preset.options()),
+            client: Handles::new(preset.options()),
             methods: HashMap::new(),
             pool: preset.pool(),
         }
@@ -60,10 +61,11 @@ impl Settings {
 
     /// Lays `options` over those of the client.
     pub fn options(&mut self, options: CallOptions) -> &mut Self {
-        self.client = Arc::new(self.client.merged(options));
+        let client = self.client.merged(options);
         for method in self.methods.values_mut() {
-            method.merged = Arc::new(self.client.merged(method.own.clone()));
+            method.merged = Handles::new(client.merged(method.own.clone()));
         }
+        self.client = Handles::new(client);
         self
     }
 
@@ -74,7 +76,7 @@ impl Settings {
             Some(known) => known.own.merged(options),
             None => options,
         };
-        let merged = Arc::new(self.client.merged(own.clone()));
+        let merged = Handles::new(self.client.merged(own.clone()));
         self.methods.insert(name, Method { own, merged });
         self
     }
@@ -94,10 +96,10 @@ impl Settings {
     #[inline]
     pub(crate) fn of_method(&self, path: &str) -> &Arc<CallOptions> {
         if self.methods.is_empty() {
-            return &self.client;
+            return self.client.mine();
         }
         let method = self.methods.get(path.trim_start_matches('/'));
-        method.map_or(&self.client, |method| &method.merged)
+        method.map_or(&self.client, |method| &method.merged).mine()
     }
 
     /// Finds settings that cannot work.

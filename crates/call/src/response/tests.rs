@@ -274,7 +274,7 @@ async fn the_node_is_told_after_the_end_and_counts_the_call_no_more() {
         );
         notes.set_node(notes.picker().unwrap().choose().unwrap());
         let mut body = body_of(frames);
-        body.set_picked(Picked::begin(&mut notes, &crate::Marking::Nobody).unwrap());
+        body.set_picked(Picked::begin(&notes, &crate::Marking::Nobody).unwrap());
         body.set_attempts(2);
         assert_eq!(node.in_flight(), 1);
         let _ = body.poll_whole(&mut Context::from_waker(std::task::Waker::noop()), 1024);
@@ -330,7 +330,7 @@ async fn what_a_body_was_given_before_is_told_of_its_end_too() {
         let options = CallOptions::new().budget(Arc::<Paid>::clone(budget));
         notes.set_options(Arc::new(options), None);
         notes.set_node(Arc::clone(node));
-        body.set_picked(Picked::begin(&mut notes, &crate::Marking::Nobody).unwrap());
+        body.set_picked(Picked::begin(&notes, &crate::Marking::Nobody).unwrap());
         body.pay_budget_of(notes.common().clone());
     }
     let told = |body: &ResponseBody| {

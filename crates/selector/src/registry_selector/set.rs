@@ -25,6 +25,10 @@ pub(super) struct Set {
 }
 
 #[derive(Debug, Default)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one of a service, and it is in a box"
+)]
 enum State {
     /// Nobody asks the registry.
     #[default]

@@ -30,25 +30,25 @@ type Change = fn(&mut Request<Body>);
 const CHANGES: [(&str, Change); 14] = [
     ("method", |request| *request.method_mut() = Method::PUT),
     ("version", |request| {
-        *request.version_mut() = Version::HTTP_11
+        *request.version_mut() = Version::HTTP_11;
     }),
     ("path", |request| {
-        say(request, "http://node/greeter.Greeter/SayHallo")
+        say(request, "http://node/greeter.Greeter/SayHallo");
     }),
     ("query", |request| {
-        say(request, "http://node/greeter.Greeter/SayHello?")
+        say(request, "http://node/greeter.Greeter/SayHello?");
     }),
     ("authority", |request| {
-        say(request, "http://NODE/greeter.Greeter/SayHello")
+        say(request, "http://NODE/greeter.Greeter/SayHello");
     }),
     ("scheme", |request| {
-        say(request, "https://node/greeter.Greeter/SayHello")
+        say(request, "https://node/greeter.Greeter/SayHello");
     }),
     ("no authority", |request| {
-        say(request, "/greeter.Greeter/SayHello")
+        say(request, "/greeter.Greeter/SayHello");
     }),
     ("value", |request| {
-        set(request, "x-mine", HeaderValue::from_static("2"))
+        set(request, "x-mine", HeaderValue::from_static("2"));
     }),
     ("sensitive", |request| {
         let mut value = HeaderValue::from_static("1");
@@ -56,14 +56,14 @@ const CHANGES: [(&str, Change); 14] = [
         set(request, "x-mine", value);
     }),
     ("another header", |request| {
-        set(request, "x-other", HeaderValue::from_static("1"))
+        set(request, "x-other", HeaderValue::from_static("1"));
     }),
     ("a header twice", |request| {
         let value = HeaderValue::from_static("1");
         request.headers_mut().append("x-mine", value);
     }),
     ("a header less", |request| {
-        drop(request.headers_mut().remove("x-mine"))
+        drop(request.headers_mut().remove("x-mine"));
     }),
     ("a header instead", |request| {
         request.headers_mut().remove("te");
