@@ -15,6 +15,7 @@
 //! assert_eq!(*mine, *greeting);
 //! ```
 
+use std::cell::Cell;
 use std::fmt;
 use std::num::NonZero;
 use std::ops::Deref;
@@ -78,9 +79,17 @@ fn count() -> usize {
 /// A small number for each thread, in the order in which they first ask.
 #[inline]
 fn lane() -> usize {
+    thread_local!(static LANE: Cell<Option<usize>> = const { Cell::new(None) });
+    let known_or_next = |lane: &Cell<Option<usize>>| lane.get().unwrap_or_else(|| next_lane(lane));
+    LANE.try_with(known_or_next).unwrap_or_default()
+}
+
+#[cold]
+fn next_lane(lane: &Cell<Option<usize>>) -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local!(static LANE: usize = NEXT.fetch_add(1, Relaxed));
-    LANE.try_with(|&lane| lane).unwrap_or_default()
+    let next = NEXT.fetch_add(1, Relaxed);
+    lane.set(Some(next));
+    next
 }
 
 #[cfg(test)]

@@ -31,12 +31,16 @@ fn beside_mut<B>(request: &mut Request<B>) -> Option<&mut Notes> {
     request.extensions_mut().get_mut()
 }
 
-/// Moves them to a body that can carry them.
+/// Begins them: with those that were left while the request had a body of another type, if there are some.
 #[cold]
-fn take_up<B: 'static>(request: &mut Request<B>) {
+fn begin<B: 'static>(request: &mut Request<B>) {
+    if carrier(request).is_none() {
+        request.extensions_mut().get_or_insert_default::<Notes>();
+        return;
+    }
     let beside = request.extensions_mut().remove();
     if let Some(body) = carrier_mut(request) {
-        *body.notes_mut() = beside;
+        *body.notes_mut() = Some(beside.unwrap_or_default());
     }
 }
 
@@ -60,13 +64,9 @@ impl Notes {
     /// The notes of a request, made if there are none.
     #[inline]
     pub fn of_mut<B: 'static>(request: &mut Request<B>) -> &mut Self {
-        if carrier(request).is_none() {
-            return request.extensions_mut().get_or_insert_default();
+        if carrier(request).is_none_or(|body| body.notes().is_none()) {
+            begin(request);
         }
-        if carrier(request).is_some_and(|body| body.notes().is_none()) {
-            take_up(request);
-        }
-        let body = carrier_mut(request).expect("it was there above");
-        body.notes_mut().get_or_insert_default()
+        Self::get_mut(request).expect("begun above")
     }
 }

@@ -34,6 +34,8 @@ pub struct RetryBudget {
     reserve: i64,
     earned: Window,
     spent: Window,
+    /// The second for which it was seen to be full, and one more; 0 once a retry was taken since.
+    full_in: AtomicU64,
     /// Held by a withdrawal, so that no two take the same retry.
     withdrawing: Mutex<()>,
 }
@@ -47,6 +49,7 @@ impl RetryBudget {
             reserve: i64::from(per_second) * WINDOW as i64 * RETRY,
             earned: Window::default(),
             spent: Window::default(),
+            full_in: AtomicU64::new(0),
             withdrawing: Mutex::new(()),
         }
     }
@@ -60,8 +63,18 @@ impl RetryBudget {
         self.earned.sum(second) - self.spent.sum(second)
     }
 
+    #[inline]
     fn is_full(&self, second: u64) -> bool {
-        self.earned.most() >= MOST && self.balance(second) >= MOST
+        self.full_in.load(Relaxed) == second + 1 || self.has_become_full(second)
+    }
+
+    /// Within a second a balance falls by what is taken, and by nothing else.
+    fn has_become_full(&self, second: u64) -> bool {
+        let is_full = self.earned.most() >= MOST && self.balance(second) >= MOST;
+        if is_full {
+            self.full_in.store(second + 1, Relaxed);
+        }
+        is_full
     }
 
     fn deposit_at(&self, now: Instant) {
@@ -80,6 +93,7 @@ impl RetryBudget {
         let is_there = self.balance(second) + self.reserve >= RETRY;
         if is_there {
             self.spent.add(second, RETRY);
+            self.full_in.store(0, Relaxed);
         }
         is_there
     }
@@ -218,6 +232,16 @@ mod tests {
         let budget = RetryBudget::new(100, 0);
         (0..20_000).for_each(|_| budget.deposit());
         assert_eq!(withdrawn(&budget, Instant::now(), 20_000), 10_000);
+    }
+
+    #[test]
+    fn what_was_taken_from_a_full_budget_can_be_earned_again() {
+        let budget = RetryBudget::new(100, 0);
+        let now = Instant::now();
+        (0..20_000).for_each(|_| budget.deposit_since(now));
+        assert_eq!(withdrawn(&budget, now, 10), 10);
+        (0..10).for_each(|_| budget.deposit_since(now));
+        assert_eq!(withdrawn(&budget, now, 20_000), 10_000);
     }
 
     #[test]
