@@ -144,23 +144,29 @@ where
 {
     /// Sends the first attempt, unless it has to wait.
     pub(super) fn start(&mut self, first: &mut S, spare: &Arc<S>, request: Request<B>) {
-        self.phase = match self.course.pause() {
-            Err(error) => Phase::Failed(Some(error)),
+        match self.course.pause() {
+            Ok(None) => self.send_first(first, spare, request),
             Ok(Some(sleep)) => {
                 self.inner.own = Some(Box::new(S::clone(spare)));
-                Phase::Waiting(Box::new(Some(request)), sleep)
+                self.phase = Phase::Waiting(Box::new(Some(request)), sleep);
             }
-            Ok(None) => match first.poll_ready(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(Ok(())) => Phase::Calling(first.call(request)),
-                Poll::Ready(Err(error)) => Phase::Failed(Some(error.into())),
-                Poll::Pending => {
-                    // Whoever has begun to wait goes on waiting, with this call.
-                    let fresh = S::clone(spare);
-                    self.inner.own = Some(Box::new(mem::replace(first, fresh)));
-                    Phase::Readying(Box::new(Some(request)))
-                }
-            },
-        };
+            Err(error) => self.phase = Phase::Failed(Some(error)),
+        }
+    }
+
+    #[inline]
+    fn send_first(&mut self, first: &mut S, spare: &Arc<S>, request: Request<B>) {
+        match first.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            // An attempt is large: it is put where it stays.
+            Poll::Ready(Ok(())) => self.phase = Phase::Calling(first.call(request)),
+            Poll::Ready(Err(error)) => self.phase = Phase::Failed(Some(error.into())),
+            Poll::Pending => {
+                // Whoever has begun to wait goes on waiting, with this call.
+                let fresh = S::clone(spare);
+                self.inner.own = Some(Box::new(mem::replace(first, fresh)));
+                self.phase = Phase::Readying(Box::new(Some(request)));
+            }
+        }
     }
 }
 
