@@ -88,7 +88,8 @@ impl CallOptions {
         attempt_timeout, get_attempt_timeout: Duration
     }
     scalar! {
-        /// The time an attempt waits for a connection (go-micro's `DialTimeout`).
+        /// The time in which a connection is opened (go-micro's `DialTimeout`). A dial has that of the call that begins it; calls that
+        /// join it wait as long. Leave it well below [`timeout`](Self::timeout), or no time is left for another node.
         connect_timeout, get_connect_timeout: Duration
     }
     scalar! {

@@ -23,7 +23,7 @@ use crate::{
 /// | attempt timeout | a share of the call | none | none |
 /// | strategy | [`P2c`], untried nodes first | [`Random`] | [`Random`] |
 /// | health | [`Outlier`] | none | none |
-/// | connections | 4 a node, 100 calls each | 100, 20 calls each, 60 s | the same |
+/// | connections | 4 a node, 100 calls each, 1 idle; of a single node the second at 8 calls | 100, 20 calls each, 60 s, 50 idle | the same |
 /// | errors | gRPC's | go-micro's, 500 where none came | go-micro's, translated |
 ///
 /// The order of the layers, attempts = retries + 1, the questions put to backoff and predicate, and selection once per call are the

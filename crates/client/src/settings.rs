@@ -11,7 +11,7 @@ use crate::{BuildError, Preset};
 /// How many connections a node gets, and for how long (go-micro `client/grpc/options.go`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolOptions {
-    /// The most connections to one node; at least 1.
+    /// The most connections to one node, for each service; at least 1.
     pub size: usize,
     /// The age at which a connection takes no new call, longer than zero; `None` for as long as it works.
     pub ttl: Option<Duration>,
@@ -19,8 +19,8 @@ pub struct PoolOptions {
     pub max_streams: usize,
     /// Connections to one node that are kept though no call is on them.
     pub max_idle: usize,
-    /// Calls on the only connection of a client before it gets a second one; `None` for never sooner than `max_streams`. A server reads
-    /// a connection with one task, so a client with several nodes works in parallel already, and one with a single node does not.
+    /// Calls on the only connection for a service before it gets a second one; `None` for never sooner than `max_streams`. A server reads
+    /// a connection with one task, so a service of several nodes is called in parallel already, and one of a single node is not.
     pub second_at: Option<usize>,
 }
 

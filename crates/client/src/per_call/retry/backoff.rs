@@ -13,8 +13,9 @@ const JITTER: f64 = 0.2;
 
 /// `Preset::Standard`'s backoff.
 ///
-/// Attempt 0 does not wait, nor does attempt 1 if it goes to a node that was not tried: another node is not helped by waiting.
-/// Attempt n waits 25 ms · 2ⁿ⁻², at most 1 s, give or take a fifth.
+/// Attempt 0 does not wait, nor does attempt 1 if it goes to a node that was not tried: another node is not helped by waiting. Else it
+/// waits 25 ms. From attempt 2 on, attempt n waits 25 ms · 2ⁿ⁻², at most 1 s. All of that is give or take a fifth. After a pause that a
+/// node has named it grows from 25 ms again.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StandardBackoff;
 
