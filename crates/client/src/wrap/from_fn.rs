@@ -4,7 +4,8 @@
 //! Any door: around the call, around each attempt, or in a `ServiceBuilder` of your own. `cx` holds the notes that are there.
 //!
 //! # Units and defaults
-//! Two allocations a call: the boxed inside, and a copy of the path for `cx`. A [`Layer`] of your own costs none.
+//! Three allocations each time it runs: the boxed inside, a copy of the path for `cx`, and the text of `grpc-timeout`, since what it runs
+//! is a fresh clone, which does not know the last one. A [`Layer`] of your own costs none.
 //!
 //! # Errors
 //! Whatever the function returns.
