@@ -7,7 +7,7 @@ use tower_micro::{
     P2c, RegistrySelector, RingHash, Selector, ServiceName, Static, Strategy,
     crates::{
         registry::BoxFuture,
-        selector::{InFlight, SelectOptions, TaskGuard},
+        selector::{SelectOptions, TaskGuard},
     },
 };
 
@@ -47,7 +47,7 @@ pub(super) fn selector(nodes: u16) -> RegistrySelector {
     RegistrySelector::new(Arc::new(registry(nodes)), spawn)
 }
 
-/// `select`, `next`, and the guard that counts the attempt, as a call with the options of `Preset::Standard` does it.
+/// `select`, `choose`, and the count of the attempt, as a call with the options of `Preset::Standard` does it.
 struct Picks {
     selector: RegistrySelector,
     service: ServiceName,
@@ -84,8 +84,10 @@ impl Picks {
         else {
             unreachable!("the registry has answered before");
         };
-        let node = picker.next().expect("it has nodes");
-        drop(black_box(InFlight::at(node)));
+        let chosen = picker.choose().expect("it has nodes");
+        let node = chosen.node(Some(&picker)).expect("it is the picker's");
+        node.enter();
+        black_box(node).leave();
     }
 }
 
