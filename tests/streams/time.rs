@@ -187,6 +187,18 @@ async fn a_stream_timeout_is_told_to_a_go_micro_server_and_holds_nobody_here() {
     assert_eq!(told(Preset::Standard, second).await, "- -");
 }
 
+// An attempt's time is for the opening of a stream: `AttemptTimeout` ends with the headers.
+#[tokio::test(start_paused = true)]
+async fn the_time_of_an_attempt_is_not_told_as_that_of_a_stream() {
+    let second = CallOptions::new().attempt_timeout(Duration::from_secs(1));
+    assert_eq!(told(Preset::Standard, second.clone()).await, "- -");
+    for options in [second, CallOptions::new().idempotent(true)] {
+        let inbound = Ambient::new().with_deadline(Some(Instant::now() + 20 * MINUTE));
+        let told = ambient::scope(inbound, told(Preset::Standard, options)).await;
+        assert_eq!(told, "- 1200000m");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_node_that_never_answers_is_left_when_the_callers_own_time_is_over() {
     let recording = Recording::of(1);

@@ -84,7 +84,7 @@ impl CallOptions {
         timeout, get_timeout: Duration
     }
     scalar! {
-        /// The time for one attempt. It never outlives the call.
+        /// The time for one attempt, of a stream until its answer begins. It never outlives the call.
         attempt_timeout, get_attempt_timeout: Duration
     }
     scalar! {

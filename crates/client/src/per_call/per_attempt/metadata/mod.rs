@@ -6,7 +6,8 @@
 //!
 //! # Units and defaults
 //! A retry says how many attempts came before, in `grpc-previous-rpc-attempts` (gRFC A6). `grpc-timeout` is what remains of the call,
-//! or of the attempt if that is less, rounded up; it shrinks from attempt to attempt.
+//! or of the attempt if that is less, rounded up; it shrinks from attempt to attempt. Of a stream it is what remains of the call: its
+//! attempt's time is for the opening alone.
 //!
 //! In go-micro's dialects also `timeout`, the whole time of the call in nanoseconds (of a stream: its `stream_timeout`), the same on
 //! every attempt, and `x-content-type` (`client/grpc/grpc.go`, `call` and `stream`).
@@ -119,8 +120,16 @@ fn write_go_micro(headers: &mut HeaderMap, options: &CallOptions, deadline: Opti
     }
 }
 
+fn is_stream(notes: &Notes) -> bool {
+    let options = notes.options();
+    options.is_some_and(|options| options.get_streaming() == Some(true))
+}
+
 fn time_left(notes: &Notes) -> Option<Duration> {
-    match (notes.time_left(), notes.attempt().timeout) {
+    let timeout = notes.attempt().timeout;
+    // The node would end an open stream when the time is over in which it had to be opened.
+    let timeout = timeout.filter(|_| !is_stream(notes));
+    match (notes.time_left(), timeout) {
         (Some(call), Some(attempt)) => Some(call.min(attempt)),
         (call, attempt) => call.or(attempt),
     }
