@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use futures_util::{future, stream};
-use tokio::time::Instant;
+use futures_util::{StreamExt, future, stream};
+use http_body_util::BodyExt;
+use tokio::time::{Instant, sleep};
 use tonic::{Code, Streaming};
-use tower_micro::{Ambient, CallOptions, Client, Preset, RequestExt, ambient};
-use tower_micro_testkit::proto::chat::{CountRequest, Line, Number};
+use tower_micro::{Ambient, CallOptions, Client, Error, Preset, RequestExt, ambient};
+use tower_micro_testkit::proto::chat::{CountRequest, Line, Number, Total};
 
 use super::fleet::{chat, line, saying};
 use crate::support::{Bare, Diary, Recording, scripted};
@@ -197,6 +198,47 @@ async fn the_time_of_an_attempt_is_not_told_as_that_of_a_stream() {
         let told = ambient::scope(inbound, told(Preset::Standard, options)).await;
         assert_eq!(told, "- 1200000m");
     }
+}
+
+/// A node that answers when it has heard everything.
+fn listening(recording: &Recording) -> Bare {
+    scripted(recording, |request| async {
+        let heard = request.into_body().collect().await;
+        heard.map_err(Error::from)?;
+        let total = [Total::default()];
+        Ok(saying(total, Duration::ZERO, future::ready(())))
+    })
+}
+
+/// How an upload ends that takes ten minutes, has twenty, and is not kept, and what became of its attempts.
+async fn uploaded(options: CallOptions) -> (Result<(), Code>, String) {
+    let recording = Recording::of(3);
+    let options = options.idempotent(true).replay_limit(0);
+    let client = listening(&recording).options(options).build().unwrap();
+    let numbers = stream::iter(1..=10).then(|value| async move {
+        sleep(MINUTE).await;
+        Number { value }
+    });
+    let mut request = tonic::Request::new(numbers);
+    request.set_timeout(20 * MINUTE);
+    let total = chat(&client).sum(request).await;
+    let end = total.map(drop).map_err(|status| status.code());
+    (end, recording.diary.text())
+}
+
+// A share of the time is given so that another attempt can follow, and of such a request none may be able to.
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_is_not_kept_has_all_the_time_of_its_call() {
+    let (end, diary) = uploaded(CallOptions::new()).await;
+    assert_eq!((end, &*diary), (Ok(()), "select:chat next:n0 mark:n0:ok"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn unless_its_attempts_were_given_a_time_by_name() {
+    let five_minutes = CallOptions::new().attempt_timeout(5 * MINUTE);
+    let (end, diary) = uploaded(five_minutes).await;
+    assert_eq!(end, Err(Code::DeadlineExceeded));
+    assert_eq!(diary, "select:chat next:n0 mark:n0:timed-out");
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,6 +16,9 @@ pub struct Attempt {
     pub timeout: Option<Duration>,
     /// Whether it is sent beside one that is under way.
     pub hedged: bool,
+    /// Whether its request had not ended when the call began. Another attempt may follow this one, but not once more of it was sent than
+    /// is kept.
+    pub streamed: bool,
 }
 
 impl Attempt {
@@ -28,6 +31,7 @@ impl Attempt {
             previous: None,
             timeout: None,
             hedged: false,
+            streamed: false,
         }
     }
 
@@ -36,6 +40,14 @@ impl Attempt {
     #[inline]
     pub const fn beside(mut self) -> Self {
         self.hedged = true;
+        self
+    }
+
+    /// Says whether its request had not ended when the call began.
+    #[must_use]
+    #[inline]
+    pub const fn streamed(mut self, streamed: bool) -> Self {
+        self.streamed = streamed;
         self
     }
 

@@ -187,6 +187,12 @@ impl Notes {
         self.attempt.left = left;
     }
 
+    /// Writes that the request had not ended when the call began.
+    #[inline]
+    pub fn set_streamed(&mut self) {
+        self.attempt.streamed = true;
+    }
+
     /// Writes the time this attempt has.
     #[inline]
     pub fn set_attempt_timeout(&mut self, timeout: Option<Duration>) {

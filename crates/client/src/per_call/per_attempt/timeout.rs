@@ -7,7 +7,8 @@
 //! # Units and defaults
 //! [`CallOptions::attempt_timeout`] if it is set. Else, for an idempotent method in gRPC's dialect: what remains of the call, divided
 //! by the attempts left, as long as another may follow; at least a tenth, however many those are; the last attempt has the deadline.
-//! Else none: an attempt that cannot be repeated is better waited for. go-micro's gRPC client has no such limit.
+//! Else none: an attempt that cannot be repeated is better waited for, and so is one whose request had not ended when the call began,
+//! which cannot be once more of it was sent than is kept. go-micro's gRPC client has no such limit.
 //!
 //! # Errors
 //! DEADLINE_EXCEEDED of [`Kind::AttemptTimeout`](tower_micro_call::Kind), which retry tells from the call's own; in
@@ -107,9 +108,11 @@ fn of(notes: &Notes) -> Option<Duration> {
 }
 
 fn share(notes: &Notes, options: &CallOptions) -> Option<Duration> {
-    let left = notes.attempt().left;
+    let attempt = notes.attempt();
+    let left = attempt.left;
+    let repeats = left > 0 && !attempt.streamed;
     let shared =
-        left > 0 && options.get_idempotent() == Some(true) && !options.spoken().is_go_micro();
+        repeats && options.get_idempotent() == Some(true) && !options.spoken().is_go_micro();
     let time = notes.time_left().filter(|_| shared)?;
     Some(time / left.saturating_add(1).min(MOST_SHARES))
 }

@@ -108,6 +108,7 @@ impl Again {
     /// The request of the attempt that is about to begin; `None` if its body cannot begin again.
     pub(super) fn request<B: Replay>(&self, head: &Head, common: &Common) -> Option<Request<B>> {
         let attempt = Attempt::new(self.attempt, self.left()).after(self.previous.clone());
+        let attempt = attempt.streamed(!self.payload.is_complete());
         let payload = self.payload.replay_anew()?;
         Some(head.request(payload, common.clone(), attempt))
     }

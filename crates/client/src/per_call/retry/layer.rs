@@ -93,6 +93,9 @@ impl<S> Retry<S> {
         }
         match self.keep(request.body_mut(), limit) {
             Some(payload) => {
+                if !payload.is_complete() {
+                    Notes::of_mut(request).set_streamed();
+                }
                 flight.keep(self.last.of(request, &self.spare));
                 flight.course.keep(payload, retries);
             }
