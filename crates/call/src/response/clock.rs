@@ -30,6 +30,11 @@ impl Clock {
         self.deadline.has_passed(Instant::now())
     }
 
+    /// Whether its time is over, and the moment is too in which it was.
+    pub(super) fn is_behind(&self) -> bool {
+        self.deadline.instant() < Instant::now()
+    }
+
     /// What the call was given.
     pub(super) const fn timeout(&self) -> Duration {
         self.deadline.timeout()

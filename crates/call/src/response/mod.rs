@@ -249,10 +249,30 @@ impl ResponseBody {
         let mut polled = Pin::new(&mut self.0.wire).poll_frame(cx);
         match &mut polled {
             // Judged where it stands: a frame is too large to be handed about.
-            Poll::Ready(Some(Ok(frame))) => self.judge(frame),
+            Poll::Ready(Some(Ok(frame))) => {
+                self.judge(frame);
+                if self.goes_on_too_long() {
+                    return self.poll_too_late();
+                }
+            }
             _ => polled = self.poll_end(polled, cx),
         }
         polled
+    }
+
+    /// Whether the deadline has passed in the middle of a body that never has to be waited for. An answer in one piece, and an end that
+    /// has come, are handed on whatever the time.
+    #[inline]
+    fn goes_on_too_long(&self) -> bool {
+        self.0.data_frames > 1
+            && matches!(self.0.state, State::Open)
+            && self.0.clock.as_ref().is_some_and(Clock::is_behind)
+    }
+
+    #[cold]
+    fn poll_too_late(&mut self) -> Polled {
+        let error = self.too_late();
+        Poll::Ready(Some(Err(self.fail(error))))
     }
 
     /// What follows when the wire has no frame.
@@ -311,8 +331,7 @@ impl ResponseBody {
             return Poll::Pending;
         };
         ready!(clock.poll(cx));
-        let error = self.too_late();
-        Poll::Ready(Some(Err(self.fail(error))))
+        self.poll_too_late()
     }
 
     /// Whether the deadline has passed. A node that cancels then has given up because of it, sooner than a timer of ours fired.

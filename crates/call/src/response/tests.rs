@@ -151,6 +151,52 @@ async fn the_deadline_ends_a_body_however_much_has_come() {
     assert!(!status.message().contains("streaming"));
 }
 
+/// A node that always has another message at hand.
+fn endless() -> ResponseBody {
+    let messages = futures_util::stream::repeat_with(message);
+    tonic::body::Body::new(StreamBody::new(messages)).into()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_ends_a_body_of_which_more_is_there_than_is_read() {
+    let (mut body, ends) = watched(endless());
+    body.set_deadline(Deadline::after(Duration::from_secs(3), Instant::now()));
+    for _ in 0..3 {
+        body.frame().await.unwrap().unwrap();
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    body.frame().await.unwrap().expect("it has come in time");
+    tokio::time::advance(Duration::from_millis(1)).await;
+    let status = body.frame().await.unwrap().unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert!(body.frame().await.is_none());
+    assert_eq!(*ends.lock().unwrap(), ["DeadlineExceeded"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_there_in_one_piece_beats_a_deadline_that_has_passed() {
+    let mut body = body_of(vec![message(), trailers(&[("grpc-status", "0")])]);
+    body.set_deadline(Deadline::after(Duration::from_secs(3), Instant::now()));
+    tokio::time::advance(Duration::from_secs(4)).await;
+    let (read, ends) = read(body).await;
+    assert!(read.is_ok());
+    assert_eq!(ends, ["ok"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_does_the_end_of_a_stream() {
+    let ok = trailers(&[("grpc-status", "0")]);
+    let mut body = body_of(vec![message(), message(), ok]);
+    body.set_deadline(Deadline::after(Duration::from_secs(3), Instant::now()));
+    for _ in 0..2 {
+        body.frame().await.unwrap().unwrap();
+    }
+    tokio::time::advance(Duration::from_secs(4)).await;
+    let (read, ends) = read(body).await;
+    assert!(read.is_ok());
+    assert_eq!(ends, ["ok"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_deadline_in_the_middle_of_a_stream_says_how_to_mark_the_method() {
     let mut body = stuck(vec![message(), message()]);
