@@ -12,8 +12,8 @@ use std::{
 use tokio::time::Instant;
 use tonic::Code;
 use tower_micro::{
-    CallOptions, Client, Error, Memory, RegisterOptions, Registry, SelectError, Selector, Service,
-    ServiceName, Static,
+    CallOptions, Client, Error, Memory, P2c, Picker, RegisterOptions, Registry, SelectError,
+    Selector, Service, ServiceName, Static,
     crates::selector::{SelectOptions, Selection},
 };
 use tower_micro_testkit::{Greeter, closed_port};
@@ -145,4 +145,58 @@ async fn the_first_call_of_a_service_waits_for_a_node_too() {
     });
     let client = client.selector(late).options(waiting()).build().unwrap();
     assert_eq!(call(&client).await.unwrap().node, "n0");
+}
+
+/// The same for a registry that knows the service, and no node of it.
+#[derive(Debug)]
+struct Deserted {
+    recording: Recording,
+    asked: AtomicU32,
+}
+
+impl Selector for Deserted {
+    fn select(&self, service: &ServiceName, options: &SelectOptions) -> Selection {
+        let nobody = Picker::one_of(Vec::new(), Arc::new(P2c), false);
+        match self.asked.fetch_add(1, SeqCst) {
+            0 => Selection::Pending(Box::pin(async { Ok(nobody) })),
+            1 | 2 => Selection::Ready(Ok(nobody)),
+            _ => self.recording.select(service, options),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "deserted"
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_known_without_a_node_is_waited_for_as_one_that_is_not_known() {
+    for asked in [0, 1] {
+        let recording = Recording::of(1);
+        let deserted = Deserted {
+            recording: recording.clone(),
+            asked: AtomicU32::new(asked),
+        };
+        let client = scripted(&recording, |request| async move {
+            Ok(greeting(node_of(&request)))
+        });
+        let client = client
+            .selector(deserted)
+            .options(waiting())
+            .build()
+            .unwrap();
+        assert_eq!(call(&client).await.unwrap().node, "n0");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_wait_fails_where_there_is_no_node() {
+    let recording = Recording::of(1);
+    let deserted = Deserted {
+        recording: recording.clone(),
+        asked: AtomicU32::default(),
+    };
+    let client = scripted(&recording, |_| async { unreachable!("there is no node") });
+    let client = client.selector(deserted).build().unwrap();
+    assert_eq!(call(&client).await.unwrap_err().code(), Code::Unavailable);
 }

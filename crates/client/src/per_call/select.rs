@@ -135,16 +135,19 @@ impl SelectLayer {
     #[inline]
     fn choose(&self, notes: &mut Notes) -> Chosen {
         match self.ask(notes) {
-            Selection::Ready(Ok(picker)) => {
+            Selection::Ready(Ok(picker)) if !waits(notes) || !picker.is_empty() => {
                 notes.set_picker(&self.service, picker);
                 Chosen::Set
             }
-            Selection::Ready(Err(_)) if waits(notes) && self.may_be_there(notes) => {
+            Selection::Ready(_) if waits(notes) && self.may_be_there(notes) => {
                 let question = self.question(notes);
                 let selection = self.until_there(None, &question, notes);
                 Chosen::Later(Box::new(question), selection)
             }
-            Selection::Ready(Err(error)) => Chosen::Nothing(self.question(notes).failed(error)),
+            Selection::Ready(selected) => {
+                let error = selected.err().unwrap_or(SelectError::NoneAvailable);
+                Chosen::Nothing(self.question(notes).failed(error))
+            }
             Selection::Pending(first) => {
                 let question = self.question(notes);
                 let selection = if waits(notes) {
@@ -186,14 +189,14 @@ impl SelectLayer {
         let options = notes.options().unwrap_or(&NONE).get_select().clone();
         Box::pin(async move {
             if let Some(first) = first
-                && let Ok(picker) = first.await
+                && let Some(picker) = somebody(first.await)
             {
                 return Ok(picker);
             }
             let mut pause = FIRST_PAUSE;
             loop {
                 sleep(pause).await;
-                if let Ok(picker) = selector.select(&service, &options).await {
+                if let Some(picker) = somebody(selector.select(&service, &options).await) {
                     return Ok(picker);
                 }
                 pause = (2 * pause).min(LONGEST_PAUSE);
@@ -223,6 +226,11 @@ impl SelectLayer {
 fn waits(notes: &Notes) -> bool {
     let options = notes.options();
     options.is_some_and(|options| options.get_wait_for_ready() == Some(true))
+}
+
+/// The nodes of a call are frozen, so one that waits goes on waiting while the service is known and has none.
+fn somebody(selected: Result<Picker, SelectError>) -> Option<Picker> {
+    selected.ok().filter(|picker| !picker.is_empty())
 }
 
 /// go-micro's gRPC client goes to the first address, always.

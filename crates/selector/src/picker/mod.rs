@@ -208,6 +208,15 @@ impl Picker {
         }
     }
 
+    /// Whether there is nobody to choose from. One that is not over a list may know somebody at any time.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        match &self.0 {
+            Hand::OneOf(one_of) => one_of.choice.candidates.is_empty(),
+            Hand::Other(_) => false,
+        }
+    }
+
     /// Whether the next attempt can go to a node that was not tried. See [`Next::has_untried`].
     #[must_use]
     pub fn has_untried(&self) -> bool {

@@ -43,6 +43,13 @@ fn a_closure_is_a_picker() {
 }
 
 #[test]
+fn a_picker_over_a_list_knows_whether_there_is_anybody() {
+    assert!(Picker::one_of(Vec::new(), Arc::new(Random), true).is_empty());
+    assert!(!Picker::one_of(nodes(1), Arc::new(Random), true).is_empty());
+    assert!(!Picker::new(|| Err(SelectError::NoneAvailable)).is_empty());
+}
+
+#[test]
 fn clones_share_what_was_tried() {
     let picker = Picker::one_of(nodes(2), Arc::new(Random), true);
     let (one, another) = (picker.clone().next().unwrap(), picker.next().unwrap());
