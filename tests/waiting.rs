@@ -18,7 +18,9 @@ use tower_micro::{
 };
 use tower_micro_testkit::{Greeter, closed_port};
 
-use crate::support::{Recording, builder, call, greeting, node_of, scripted, server, soon, start};
+use crate::support::{
+    Recording, builder, call, greeter, greeting, hello, node_of, scripted, server, soon, start,
+};
 
 fn waiting() -> CallOptions {
     CallOptions::new().wait_for_ready(true)
@@ -199,4 +201,17 @@ async fn who_does_not_wait_fails_where_there_is_no_node() {
     let client = scripted(&recording, |_| async { unreachable!("there is no node") });
     let client = client.selector(deserted).build().unwrap();
     assert_eq!(call(&client).await.unwrap_err().code(), Code::Unavailable);
+}
+
+// tonic hands on the failure in the place of the message.
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_message_cannot_be_encoded_waits_no_longer_than_another() {
+    let options = waiting().timeout(Duration::from_secs(2));
+    let client = builder().registry(Memory::new()).options(options);
+    let client = client.build().unwrap();
+    let mut greeter = greeter(&client).max_encoding_message_size(1);
+    let began = Instant::now();
+    let status = soon(greeter.say_hello(hello())).await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert_eq!(began.elapsed().as_secs(), 2);
 }

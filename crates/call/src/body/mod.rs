@@ -61,7 +61,7 @@ pub trait Replay: HttpBody<Data = Bytes> + Default + Send + 'static {
     /// Makes a body of this type from one that was captured.
     fn restore(body: Body) -> Self;
 
-    /// Whether all of it is there; `None` if that cannot be seen from outside.
+    /// Whether all of it is there, or it has failed; `None` if that cannot be seen from outside.
     fn has_ended(&self) -> Option<bool> {
         None
     }
@@ -82,7 +82,8 @@ impl Replay for Body {
     }
 
     fn has_ended(&self) -> Option<bool> {
-        Some(self.is_complete())
+        let carried = self.0.as_ref();
+        Some(carried.is_none_or(|carried| carried.payload.has_ended()))
     }
 
     fn whole(&self) -> Option<Payload> {

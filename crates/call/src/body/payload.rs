@@ -86,6 +86,14 @@ impl Payload {
         matches!(self.0, Kind::Once(_) | Kind::Other(None))
     }
 
+    /// Whether no more of it is to come: all of it is here, or it has failed.
+    pub(super) fn has_ended(&self) -> bool {
+        match &self.0 {
+            Kind::Other(Some(other)) => matches!(**other, Other::Failed(_)),
+            Kind::Once(_) | Kind::Other(None) => true,
+        }
+    }
+
     /// As a body of tonic's: one that was not read yet is given back as it came.
     pub(super) fn into_tonic(self) -> tonic::body::Body {
         match self.0 {
