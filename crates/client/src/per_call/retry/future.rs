@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     future::Future,
     mem,
     pin::Pin,
@@ -112,7 +113,6 @@ fn send<S: Service<Request<B>>, B: 'static>(inner: &mut S, mut request: Request<
 
 /// A request that waits for its turn is kept in a box; one that need not wait never sees it.
 #[pin_project(project = PhaseProjected)]
-#[derive(Debug)]
 enum Phase<B, F> {
     /// An attempt is due; the backoff has not been asked.
     Due(Box<Parked<B>>),
@@ -129,6 +129,20 @@ enum Phase<B, F> {
 }
 
 type Parked<B> = Option<Request<B>>;
+
+/// Keeps to itself what the request says that waits.
+impl<B, F: fmt::Debug> fmt::Debug for Phase<B, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Due(_) => f.write_str("Due"),
+            Self::Waiting(..) => f.write_str("Waiting"),
+            Self::Readying(_) => f.write_str("Readying"),
+            Self::Calling(attempt) => f.debug_tuple("Calling").field(attempt).finish(),
+            Self::Failed(error) => f.debug_tuple("Failed").field(error).finish(),
+            Self::Spent(error) => f.debug_tuple("Spent").field(error).finish(),
+        }
+    }
+}
 
 impl<S, B, F> Flight<S, B, F> {
     /// The call may have more than one attempt.

@@ -4,7 +4,7 @@
 //! something there; else the method of the generated client is all that is kept. Whatever a layer inside puts on the request is gone
 //! with the attempt.
 
-use std::ptr;
+use std::{fmt, ptr};
 
 use http::{
     Extensions, HeaderName, HeaderValue, Method, Request, Uri, Version,
@@ -18,7 +18,6 @@ use tower_micro_call::{Attempt, Common, Notes, Payload, Replay};
 type Headers = SmallVec<[(HeaderName, HeaderValue); 4]>;
 
 /// A request without its body as it came in, before any attempt changed it.
-#[derive(Debug)]
 pub(super) struct Head {
     method: Method,
     uri: Uri,
@@ -94,6 +93,18 @@ impl Head {
         }
         *Notes::of_mut(&mut request) = Notes::again(common, attempt);
         request
+    }
+}
+
+/// Names its headers, and keeps to itself what they say.
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Head")
+            .field("method", &self.method)
+            .field("uri", &self.uri)
+            .field("headers", &names)
+            .finish_non_exhaustive()
     }
 }
 

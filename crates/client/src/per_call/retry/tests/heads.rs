@@ -165,3 +165,29 @@ async fn what_came_in_extensions_is_let_go_of_with_its_call() {
     call.await.unwrap();
     assert_eq!(Arc::strong_count(&mine.0), 1);
 }
+
+#[tokio::test]
+async fn what_is_kept_tells_nobody_what_headers_say() {
+    let node = service_fn(|_: Request<Body>| async { good() });
+    let mut retry = RetryLayer::new().layer(node);
+    let mut request = generated();
+    let secret = HeaderValue::from_static("Bearer s3cret");
+    set(&mut request, "authorization", secret);
+    retry.call(request).await.unwrap();
+    let told = format!("{retry:?}");
+    assert!(told.contains("authorization"), "{told}");
+    assert!(!told.contains("s3cret"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_does_a_call_that_is_to_be_sent_again() {
+    let fails = |_: Request<Body>| std::future::ready(Err::<Response<ResponseBody>, _>(down()));
+    let mut retry = RetryLayer::new().layer(service_fn(fails));
+    let mut request = generated();
+    let secret = HeaderValue::from_static("Bearer s3cret");
+    set(&mut request, "authorization", secret);
+    let mut call = tokio_test::task::spawn(retry.call(request));
+    tokio_test::assert_pending!(call.poll());
+    let told = format!("{call:?}");
+    assert!(!told.contains("s3cret"), "{told}");
+}
