@@ -34,7 +34,8 @@ pub struct RetryBudget {
     reserve: i64,
     earned: Window,
     spent: Window,
-    /// The second for which it was seen to be full, and one more; 0 once a retry was taken since.
+    /// The second for which it was seen to be full, and one more; 0 once a retry was taken since, or another second was seen for which it
+    /// is not.
     full_in: AtomicU64,
     /// Held by a withdrawal, so that no two take the same retry.
     withdrawing: Mutex<()>,
@@ -68,11 +69,13 @@ impl RetryBudget {
         self.full_in.load(Relaxed) == second + 1 || self.has_become_full(second)
     }
 
-    /// Within a second a balance falls by what is taken, and by nothing else.
+    /// The balance of a second falls by what is taken, and when a success of a later one takes the place of what was earned ten seconds
+    /// before it: that success has asked here first, and has not found the budget full.
     fn has_become_full(&self, second: u64) -> bool {
         let is_full = self.earned.most() >= MOST && self.balance(second) >= MOST;
-        if is_full {
-            self.full_in.store(second + 1, Relaxed);
+        let full_in = if is_full { second + 1 } else { 0 };
+        if self.full_in.load(Relaxed) != full_in {
+            self.full_in.store(full_in, Relaxed);
         }
         is_full
     }
@@ -284,6 +287,17 @@ mod tests {
         budget.deposit_since(began + Duration::from_secs(5));
         seconds(9).await;
         assert_eq!(withdrawn(&budget, Instant::now(), 10), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_began_in_a_second_that_was_full_counts_once_that_is_forgotten() {
+        let budget = RetryBudget::new(100, 0);
+        let began = Instant::now();
+        (0..20_000).for_each(|_| budget.deposit_since(began));
+        seconds(20).await;
+        budget.deposit();
+        budget.deposit_since(began);
+        assert_eq!(withdrawn(&budget, Instant::now(), 10), 2);
     }
 
     #[tokio::test(start_paused = true)]
