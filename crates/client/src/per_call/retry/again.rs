@@ -23,6 +23,8 @@ pub(super) struct Again {
     pub(super) retries: u32,
     /// The latest attempt, zero-based.
     pub(super) attempt: u32,
+    /// The latest of those that follow one another, which others may have been sent beside.
+    pub(super) in_turn: u32,
     /// The attempt since which the backoff grows: the last one before which a node named the pause itself.
     pub(super) grows_from: u32,
     next: Next,
@@ -63,6 +65,7 @@ impl Again {
     pub(super) fn repeat(&mut self, error: Error) {
         self.before = self.previous.replace(error);
         self.attempt += 1;
+        self.in_turn = self.attempt;
         self.next = Next::Attempt;
     }
 
@@ -107,7 +110,7 @@ impl Again {
 
     /// The request of the attempt that is about to begin; `None` if its body cannot begin again.
     pub(super) fn request<B: Replay>(&self, head: &Head, common: &Common) -> Option<Request<B>> {
-        let attempt = Attempt::new(self.attempt, self.left()).after(self.previous.clone());
+        let attempt = Attempt::new(self.in_turn, self.left()).after(self.previous.clone());
         let attempt = attempt.streamed(!self.payload.is_complete());
         let payload = self.payload.replay_anew()?;
         Some(head.request(payload, common.clone(), attempt))

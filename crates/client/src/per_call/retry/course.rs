@@ -95,9 +95,14 @@ impl Course {
         }
     }
 
-    /// The attempt under way, zero-based.
-    fn attempt(&self) -> u32 {
+    /// The latest attempt, zero-based.
+    pub(super) fn attempt(&self) -> u32 {
         self.again().map_or(0, |again| again.attempt)
+    }
+
+    /// The one whose turn it is.
+    fn in_turn(&self) -> u32 {
+        self.again().map_or(0, |again| again.in_turn)
     }
 
     /// How many attempts were sent.
@@ -116,8 +121,8 @@ impl Course {
         self.again_mut().and_then(|again| again.previous.take())
     }
 
-    fn context(&self) -> RetryContext<'_> {
-        RetryContext::new(self.attempt(), self.options())
+    fn context(&self, attempt: u32) -> RetryContext<'_> {
+        RetryContext::new(attempt, self.options())
     }
 
     /// The pause before the attempt that is about to begin.
@@ -136,10 +141,10 @@ impl Course {
         let Some(backoff) = self.options().get_backoff() else {
             return Ok(Duration::ZERO);
         };
-        let mut cx = self.context();
+        let mut cx = self.context(self.in_turn());
         if let Some(again) = self.again() {
             cx = cx.with_error(again.previous.as_ref());
-            cx = cx.with_untried(again.attempt > 0 && self.has_untried());
+            cx = cx.with_untried(again.in_turn > 0 && self.has_untried());
             cx = cx.growing_from(again.grows_from);
         }
         backoff
@@ -166,7 +171,7 @@ impl Course {
             again.send_again(error);
             return Verdict::Again;
         }
-        match self.wants_another(&error) {
+        match self.wants_another(self.in_turn(), &error) {
             Err(instead) => Verdict::End(instead),
             Ok(true) => self.repeat(error),
             Ok(false) if never_left(&error) => Verdict::Spent(self.ended(error)),
@@ -174,10 +179,10 @@ impl Course {
         }
     }
 
-    /// What the predicate says.
-    fn wants_another(&self, error: &Error) -> Result<bool, Error> {
+    /// What the predicate says of `attempt`, which has ended with `error`.
+    fn wants_another(&self, attempt: u32, error: &Error) -> Result<bool, Error> {
         match self.options().get_retry() {
-            Some(policy) => policy.should_retry(self.context().with_error(Some(error))),
+            Some(policy) => policy.should_retry(self.context(attempt).with_error(Some(error))),
             None => Ok(false),
         }
     }
@@ -199,12 +204,12 @@ impl Course {
         Verdict::Again
     }
 
-    /// The same for an attempt beside others: how the call ends, unless those are waited for.
-    pub(super) fn judge_beside(&mut self, error: Error) -> Option<Error> {
+    /// The same for `attempt`, beside others: how the call ends, unless those are waited for.
+    pub(super) fn judge_beside(&mut self, attempt: u32, error: Error) -> Option<Error> {
         if error.kind() == Kind::Deadline {
             return Some(self.ended(error));
         }
-        match self.wants_another(&error) {
+        match self.wants_another(attempt, &error) {
             Err(instead) => return Some(instead),
             Ok(false) if !never_left(&error) => return Some(self.ended(error)),
             Ok(_) => {}

@@ -15,7 +15,7 @@ use tower_service::Service;
 
 use super::{
     course::{Course, Verdict},
-    hedges::Hedges,
+    hedges::{Beside, Hedges},
     pushback::Pushback,
     template::Template,
 };
@@ -91,7 +91,7 @@ impl<S: Clone> Inner<S> {
 
 impl<S> Inner<S> {
     /// An attempt beside those under way, if one may be sent now: one that would have to wait for room helps nobody.
-    fn beside<B: Replay>(&self, course: &mut Course) -> Option<S::Future>
+    fn beside<B: Replay>(&self, course: &mut Course) -> Option<Beside<S::Future>>
     where
         S: Service<Request<B>> + Clone,
     {
@@ -101,7 +101,10 @@ impl<S> Inner<S> {
             return None;
         }
         let request = course.request_beside(&self.template().head)?;
-        Some(send(&mut inner, request))
+        Some(Beside {
+            number: course.attempt(),
+            attempt: Box::pin(send(&mut inner, request)),
+        })
     }
 }
 
@@ -340,7 +343,7 @@ where
         }
         let hedges = this.hedges.as_mut().expect("made above");
         loop {
-            while let Poll::Ready(answer) = hedges.poll_ended(cx) {
+            while let Poll::Ready((number, answer)) = hedges.poll_ended(cx) {
                 let error = match ended(answer) {
                     Ok(mut response) => {
                         this.course.succeed(&mut response);
@@ -349,7 +352,7 @@ where
                     Err(error) => error,
                 };
                 let pushback = Pushback::of(&error);
-                if let Some(error) = this.course.judge_beside(error) {
+                if let Some(error) = this.course.judge_beside(number, error) {
                     return Poll::Ready(Err(error));
                 }
                 match pushback {
@@ -370,7 +373,7 @@ where
             }
             ready!(hedges.poll_due(cx));
             match this.inner.beside(this.course) {
-                Some(attempt) => hedges.push(attempt),
+                Some(beside) => hedges.push(beside),
                 None if !this.course.has_left() => hedges.stop(),
                 None => {}
             }

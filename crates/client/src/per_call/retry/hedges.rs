@@ -16,7 +16,14 @@ pub(super) struct Hedges<F> {
     /// How many may still be sent.
     left: u32,
     due: Pin<Box<Sleep>>,
-    under_way: Vec<Pin<Box<F>>>,
+    under_way: Vec<Beside<F>>,
+}
+
+/// One of them, and which of the call's attempts it is.
+#[derive(Debug)]
+pub(super) struct Beside<F> {
+    pub(super) number: u32,
+    pub(super) attempt: Pin<Box<F>>,
 }
 
 impl<F> Hedges<F> {
@@ -35,8 +42,8 @@ impl<F> Hedges<F> {
         self.under_way.is_empty()
     }
 
-    pub(super) fn push(&mut self, attempt: F) {
-        self.under_way.push(Box::pin(attempt));
+    pub(super) fn push(&mut self, beside: Beside<F>) {
+        self.under_way.push(beside);
     }
 
     /// No more are sent.
@@ -62,12 +69,12 @@ impl<F> Hedges<F> {
 }
 
 impl<F: Future> Hedges<F> {
-    /// The answer of one that has ended; it is under way no more.
-    pub(super) fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<F::Output> {
+    /// The number and the answer of one that has ended; it is under way no more.
+    pub(super) fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<(u32, F::Output)> {
         for place in 0..self.under_way.len() {
-            if let Poll::Ready(answer) = self.under_way[place].as_mut().poll(cx) {
-                drop(self.under_way.swap_remove(place));
-                return Poll::Ready(answer);
+            if let Poll::Ready(answer) = self.under_way[place].attempt.as_mut().poll(cx) {
+                let ended = self.under_way.swap_remove(place);
+                return Poll::Ready((ended.number, answer));
             }
         }
         Poll::Pending

@@ -272,3 +272,27 @@ async fn what_never_left_ends_nothing_that_is_under_way() {
     let (_, sent, took) = timed(strict(), &[(40, unsent)]).await;
     assert_eq!((sent, took.as_millis()), (1, 40));
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_predicate_is_told_which_attempt_has_ended() {
+    async fn ended(ends: &'static [End]) -> Vec<u32> {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&asked);
+        let options = hedged().retry(move |cx: RetryContext<'_>| {
+            told.lock().unwrap().push(cx.attempt);
+            Ok(true)
+        });
+        timed(options, ends).await.0.unwrap_err();
+        asked.lock().unwrap().clone()
+    }
+    // The first fails while another is under way beside it, and so does what follows it.
+    assert_eq!(
+        ended(&[(60, busy), (100, busy), (10, busy)]).await,
+        [0, 2, 1]
+    );
+    // One beside fails after the first was repeated.
+    assert_eq!(
+        ended(&[(60, busy), (30, busy), (100, busy)]).await,
+        [0, 1, 2]
+    );
+}
