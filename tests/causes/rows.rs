@@ -233,7 +233,7 @@ pub(super) fn without_an_answer(over: Over) -> Vec<Row> {
         peer("RST NO_ERROR", Unary, reset(Internal), ONCE, || each(Reset(NO_ERROR))),
         peer("closed", Unary, LOST, IF_IDEMPOTENT, || then([Close])),
         peer("broken", Unary, LOST, IF_IDEMPOTENT, || then([Break])),
-        peer("a frame that breaks the rules", Unary, reset(Internal), ONCE, || then([WindowUpdate { stream: 0, by: 0 }])),
+        peer("a frame that breaks the rules", Unary, LOST, IF_IDEMPOTENT, || then([WindowUpdate { stream: 0, by: 0 }])),
         peer("keepalive unanswered", Unary, LOST, IF_IDEMPOTENT, || deaf([Silence])),
     ]
 }

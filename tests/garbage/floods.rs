@@ -62,7 +62,7 @@ async fn early_hints_without_end_are_no_answer() {
 #[tokio::test(start_paused = true)]
 async fn a_header_block_without_end_ends_the_connection() {
     let begun = frame(1, 1, &[0x88]);
-    let text = "ResourceExhausted: transport error: http2 error: connection error detected: \
+    let text = "Unavailable: transport error: http2 error: connection error detected: \
         detected excessive load generating behavior (b\"too_many_continuations\")";
     assert_eq!(
         told([begun, flood(frame(9, 1, &[]))]).await,
@@ -72,7 +72,7 @@ async fn a_header_block_without_end_ends_the_connection() {
 
 #[tokio::test(start_paused = true)]
 async fn empty_data_without_end_ends_the_connection() {
-    let text = "ResourceExhausted: h2 protocol error: error reading a body from connection: \
+    let text = "Unavailable: h2 protocol error: error reading a body from connection: \
         connection error detected: detected excessive load generating behavior \
         (b\"too_many_data_frames\")";
     let told = told([Step::answer(), flood(Data(vec![]))]).await;

@@ -42,7 +42,8 @@ async fn told_before_an_answer(frames: impl IntoIterator<Item = Step>) -> Told {
 }
 
 async fn end_the_connection(frames: impl IntoIterator<Item = Step>, why: &str) {
-    let text = format!("Internal: transport error: http2 error: connection error detected: {why}");
+    let text =
+        format!("Unavailable: transport error: http2 error: connection error detected: {why}");
     for frame in frames {
         let told = told_before_an_answer([frame.clone()]).await;
         assert_eq!(told, Told::all(&text), "{frame:?}");

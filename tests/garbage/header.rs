@@ -65,9 +65,12 @@ async fn fields_that_http_2_forbids_end_the_connection() {
     for (name, value) in fields {
         assert_eq!(
             told(early(name, value)).await,
-            before("Internal", CONNECTION)
+            before("Unavailable", CONNECTION)
         );
-        assert_eq!(told(late(name, value)).await, after("Internal", CONNECTION));
+        assert_eq!(
+            told(late(name, value)).await,
+            after("Unavailable", CONNECTION)
+        );
     }
 }
 
@@ -96,7 +99,7 @@ async fn headers_without_a_status_of_http_end_the_stream() {
 async fn a_status_of_http_that_is_none_ends_the_connection() {
     for status in ["", "99", "abc", "1000"] {
         let answer = [Step::headers([(":status", status)]), Step::status("0")];
-        assert_eq!(told(answer).await, before("Internal", CONNECTION));
+        assert_eq!(told(answer).await, before("Unavailable", CONNECTION));
     }
 }
 
@@ -117,7 +120,7 @@ async fn a_header_list_may_have_16_kib() {
     let large = told(early(b"x", &value(16))).await;
     assert_eq!(large, before("Internal", STREAM));
     let larger = told(early(b"x", &value(64))).await;
-    assert_eq!(larger, before("ResourceExhausted", WAY_TOO_LARGE));
+    assert_eq!(larger, before("Unavailable", WAY_TOO_LARGE));
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,7 +128,7 @@ async fn trailers_may_have_a_little_more() {
     let value = |kib: usize| vec![b'a'; kib << 10];
     assert_eq!(told(late(b"x", &value(17))).await, Told::all("Hello"));
     let larger = told(late(b"x", &value(64))).await;
-    assert_eq!(larger, after("ResourceExhausted", WAY_TOO_LARGE));
+    assert_eq!(larger, after("Unavailable", WAY_TOO_LARGE));
 }
 
 #[tokio::test(start_paused = true)]
@@ -144,5 +147,5 @@ async fn a_list_of_very_many_fields_is_too_large_though_they_are_empty() {
     };
     assert_eq!(told(answer(400)).await, Told::all("Hello"));
     let many = told(answer(30_000)).await;
-    assert_eq!(many, before("ResourceExhausted", WAY_TOO_LARGE));
+    assert_eq!(many, before("Unavailable", WAY_TOO_LARGE));
 }

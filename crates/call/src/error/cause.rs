@@ -5,8 +5,9 @@
 //! | [`tonic::ConnectError`] | UNAVAILABLE | never sent |
 //! | h2: GOAWAY from the peer above our stream | UNAVAILABLE | unprocessed |
 //! | h2: REFUSED_STREAM from the peer (RFC 9113 §8.7) | UNAVAILABLE | unprocessed |
+//! | h2: a connection that it ends itself, because of what the peer sends there | UNAVAILABLE | unknown |
 //! | h2: CANCEL, ENHANCE_YOUR_CALM, of either side | CANCELLED, RESOURCE_EXHAUSTED | unknown |
-//! | h2: any other reset or connection error | INTERNAL | unknown |
+//! | h2: any other reset | INTERNAL | unknown |
 //! | hyper: cancelled before it was written | UNAVAILABLE | never sent |
 //! | hyper: keepalive timed out, closed, or a message cut short | UNAVAILABLE | unknown |
 //! | [`tonic::TimeoutExpired`] | DEADLINE_EXCEEDED | unknown |
@@ -101,6 +102,8 @@ fn of_h2(error: &h2::Error) -> Meaning {
     let code = match error.reason() {
         _ if error.is_io() => return LOST,
         _ if error.is_go_away() && remote => return UNPROCESSED,
+        // It may be another call on the connection that is to blame.
+        _ if error.is_go_away() => return LOST,
         Some(h2::Reason::REFUSED_STREAM) if remote => return UNPROCESSED,
         Some(h2::Reason::CANCEL) => Code::Cancelled,
         Some(h2::Reason::ENHANCE_YOUR_CALM) => Code::ResourceExhausted,
