@@ -4,6 +4,7 @@ mod calls;
 mod carriers;
 mod dials;
 mod life;
+mod limits;
 mod queue;
 mod restart;
 mod runtimes;

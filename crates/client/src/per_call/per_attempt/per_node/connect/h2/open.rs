@@ -31,6 +31,11 @@ use super::{
 const MAX_HEADERS: u32 = 16 * 1024;
 /// What is kept of a stream's requests until the peer has room; hyper's.
 const SEND_BUFFER: usize = 1024 * 1024;
+/// What small frames of DATA may cost until they are read, in h2's count: each as much as it is shorter than 256 bytes. Half of the
+/// connection's window, which is h2's, is 10 000 messages that one caller leaves unread, and ends the calls of all others.
+const SMALL_FRAMES: usize = 64 * 1024 * 1024;
+/// The same for one byte of the connection's window, where that is larger than ours is.
+const SMALL_FRAMES_A_BYTE: usize = 12;
 
 type Wire = Connection<Dialled, Bytes>;
 
@@ -88,8 +93,15 @@ fn builder(connect: &H2) -> Builder {
         .initial_connection_window_size(connect.connection_window)
         .max_header_list_size(MAX_HEADERS)
         .max_send_buffer_size(SEND_BUFFER)
+        .data_frame_budget(small_frames(connect.connection_window))
         .enable_push(false);
     builder
+}
+
+/// So much that messages of some twenty bytes, and larger ones, fill the window first: that holds the peer up, and ends nothing.
+fn small_frames(window: u32) -> usize {
+    let window = usize::try_from(window).unwrap_or(usize::MAX);
+    window.saturating_mul(SMALL_FRAMES_A_BYTE).max(SMALL_FRAMES)
 }
 
 /// Waits until the peer has sent SETTINGS that allow a stream.
