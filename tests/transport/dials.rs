@@ -206,6 +206,19 @@ async fn callers_that_have_less_time_than_a_connection_takes_come_to_one_too() {
     assert_eq!(peer.seen().dials, 2);
 }
 
+#[tokio::test(start_paused = true)]
+async fn so_do_callers_that_have_hardly_any_time() {
+    let peer = Peer::script([Wait(SECOND / 5), Settings, Serve]);
+    let client = client(peer.clone(), once().timeout(SECOND / 20));
+    let mut calls = 1;
+    while call(&client).await.is_err() {
+        calls += 1;
+        assert!(calls < 100, "{} dials", peer.seen().dials);
+        sleep(SECOND / 100).await;
+    }
+    assert_eq!(peer.seen().dials, 2);
+}
+
 async fn panics() -> io::Result<DuplexStream> {
     sleep(SECOND).await;
     panic!("no sockets today")

@@ -56,6 +56,8 @@ struct Dials {
     /// One after the other, without an open connection in between.
     failures: u32,
     last: Option<(Arc<Failure>, Instant)>,
+    /// Whether the last one took longer than all its callers had, however little that was.
+    given_up: bool,
     /// Drives one on whose callers may all have less time than it takes.
     kept: Option<TaskGuard>,
 }
@@ -145,7 +147,7 @@ impl Slot {
         }
         let dialling = self.begin(timeout.unwrap_or(self.timeout)).shared();
         dials.current = dialling.downgrade();
-        if dials.were_given_up() {
+        if dials.given_up {
             dials.kept = task::spawn(Box::pin(dialling.clone().map(drop))).ok();
         }
         Ok(dialling)
@@ -171,8 +173,18 @@ impl Slot {
         let mut dials = self.dials();
         dials.current = None;
         dials.failures = dials.failures.saturating_add(1);
+        dials.given_up = matches!(**failure, Failure::Abandoned(_));
         let next = Instant::now() + backoff::after(dials.failures);
         dials.last = Some((Arc::clone(failure), next));
+    }
+
+    /// Nobody waits for the dial any longer. Only if they have waited for a while it is held against the node.
+    fn given_up(&self, waited: Duration) {
+        if waited > backoff::PATIENCE {
+            self.failed(&Arc::new(Failure::Abandoned(waited)));
+        } else {
+            self.dials().given_up = true;
+        }
     }
 
     fn dials(&self) -> MutexGuard<'_, Dials> {
@@ -214,12 +226,6 @@ async fn dialled(
 }
 
 impl Dials {
-    /// Whether the last one took longer than its callers had.
-    fn were_given_up(&self) -> bool {
-        let last = self.last.as_ref();
-        last.is_some_and(|(failure, _)| matches!(**failure, Failure::Abandoned(_)))
-    }
-
     fn under_way(&self) -> Option<Dialling> {
         let dialling = self.current.as_ref().and_then(WeakShared::upgrade);
         dialling.filter(|dialling| dialling.peek().is_none())
@@ -249,7 +255,7 @@ impl std::ops::Deref for OpenLink {
     }
 }
 
-/// A dial that has begun. If all who waited for it go away after a while, it has failed as well.
+/// A dial that has begun. If all who wait for it go away, it is given up.
 struct Begun {
     slot: Weak<Slot>,
     at: Option<Instant>,
@@ -258,11 +264,8 @@ struct Begun {
 impl Drop for Begun {
     fn drop(&mut self) {
         let Some(at) = self.at else { return };
-        let waited = at.elapsed();
-        if waited > backoff::PATIENCE
-            && let Some(slot) = self.slot.upgrade()
-        {
-            slot.failed(&Arc::new(Failure::Abandoned(waited)));
+        if let Some(slot) = self.slot.upgrade() {
+            slot.given_up(at.elapsed());
         }
     }
 }
@@ -293,17 +296,17 @@ mod tests {
         Slot::new(connect, node, origin, Duration::MAX, &Arc::default())
     }
 
-    /// Looks at `slot` while its only dial is dropped.
-    fn looked_at_while_dropped(slot: &Arc<Slot>, runtime: &runtime::Runtime) {
+    /// Looks at `slot` while its only dial is dropped, which has been waited for so long.
+    fn looked_at_while_dropped(slot: &Arc<Slot>, waited: Duration, runtime: &runtime::Runtime) {
         let _entered = runtime.enter();
         let mut dialling = slot.dial(None).unwrap();
         let mut context = std::task::Context::from_waker(Waker::noop());
         assert!(dialling.poll_unpin(&mut context).is_pending());
-        runtime.block_on(advance(backoff::PATIENCE * 2));
+        runtime.block_on(advance(waited));
         thread::scope(|scope| {
             scope.spawn(|| {
                 let _entered = runtime.enter();
-                while slot.dials().last.is_none() {
+                while !slot.dials().given_up {
                     let _ = slot.state();
                 }
             });
@@ -320,7 +323,9 @@ mod tests {
             let runtime = { runtime }.enable_time().start_paused(true).build();
             let runtime = runtime.unwrap();
             for _ in 0..500 {
-                looked_at_while_dropped(&slot(), &runtime);
+                for waited in [backoff::PATIENCE / 2, backoff::PATIENCE * 2] {
+                    looked_at_while_dropped(&slot(), waited, &runtime);
+                }
             }
             done.send(())
         });
