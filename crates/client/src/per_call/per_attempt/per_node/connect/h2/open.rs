@@ -36,6 +36,9 @@ const SEND_BUFFER: usize = 1024 * 1024;
 const SMALL_FRAMES: usize = 64 * 1024 * 1024;
 /// The same for one byte of the connection's window, where that is larger than ours is.
 const SMALL_FRAMES_A_BYTE: usize = 12;
+/// How many streams that we have reset are remembered for a second, in which what still comes of them is passed over. h2's fifty are gone
+/// at once where calls hedge, or time out together.
+const REMEMBERED: usize = 1024;
 
 type Wire = Connection<Dialled, Bytes>;
 
@@ -94,6 +97,10 @@ fn builder(connect: &H2) -> Builder {
         .max_header_list_size(MAX_HEADERS)
         .max_send_buffer_size(SEND_BUFFER)
         .data_frame_budget(small_frames(connect.connection_window))
+        .max_concurrent_reset_streams(REMEMBERED)
+        // What comes of one that is forgotten is reset once more. A thousand of those in the life of a connection are no attack on a
+        // client, which has asked for them all; a peer that reads no resets gets no more than one for each stream.
+        .max_local_error_reset_streams(None)
         .enable_push(false);
     builder
 }
