@@ -6,7 +6,7 @@ use tokio::{task::yield_now, time::Instant};
 use tower_micro::{CallOptions, Client};
 use tower_micro_testkit::h2_peer::{
     Peer,
-    Step::{self, AwaitRequest, Close, Goaway, MaxStreams, Serve, Settings, Silence, Wait},
+    Step::{self, AwaitRequest, Close, Frame, Goaway, MaxStreams, Serve, Settings, Silence, Wait},
     reason::{ENHANCE_YOUR_CALM, NO_ERROR},
 };
 
@@ -35,15 +35,22 @@ async fn call_with_patience(client: &Client) -> Result<(), tonic::Status> {
     greeter(client).say_hello(hello()).await.map(drop)
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_peer_that_is_pinged_too_often_is_pinged_half_as_often() {
-    let calm = Goaway {
-        last: 1,
-        reason: ENHANCE_YOUR_CALM,
-    };
+/// GOAWAY with ENHANCE_YOUR_CALM, which says why.
+fn calm(why: &str) -> Step {
+    let head = [1, ENHANCE_YOUR_CALM].map(u32::to_be_bytes).concat();
+    Frame {
+        kind: 7,
+        flags: 0,
+        stream: 0,
+        payload: [&head, why.as_bytes()].concat(),
+    }
+}
+
+/// After how many seconds a peer that is silent is found, which has ended the connection before with `goodbye`.
+async fn found_after(goodbye: Step) -> u64 {
     let greets = [Step::answer(), Step::greeting(), Step::status("0")];
     let first = [Settings, AwaitRequest].into_iter().chain(greets);
-    let peer = Peer::script(first.chain([calm, Close])).then([Settings, AwaitRequest, Silence]);
+    let peer = Peer::script(first.chain([goodbye, Close])).then([Settings, AwaitRequest, Silence]);
     let client = client(peer.clone(), patient());
     call(&client).await.unwrap();
     soon(peer.has_seen(|seen| seen.gave_up.is_some() || seen.requests == 1)).await;
@@ -53,7 +60,20 @@ async fn a_peer_that_is_pinged_too_often_is_pinged_half_as_often() {
     let begun = Instant::now();
     let status = call_with_patience(&client).await.unwrap_err();
     assert!(status.message().contains("ping"), "{}", status.message());
-    assert_eq!(begun.elapsed().as_secs(), 70);
+    assert_eq!(peer.seen().dials, 2);
+    begun.elapsed().as_secs()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_pinged_too_often_is_pinged_half_as_often() {
+    assert_eq!(found_after(calm("too_many_pings")).await, 70);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_wants_calm_for_another_reason_is_pinged_as_often_as_before() {
+    for why in ["", "too_many_resets", "not too_many_pings"] {
+        assert_eq!(found_after(calm(why)).await, 40, "{why}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -55,14 +55,19 @@ impl Driver {
     }
 
     fn ended(&self, end: Result<(), h2::Error>) {
-        let Err(error) = end else { return };
-        let too_often = error.is_go_away()
-            && error.is_remote()
-            && error.reason() == Some(Reason::ENHANCE_YOUR_CALM);
-        if too_often {
+        if end.is_err_and(|error| is_pinged_too_often(&error)) {
             self.doublings.fetch_add(1, Relaxed);
         }
     }
+}
+
+/// Whether the peer says so (gRFC A8). It may want calm for another reason, which has nothing to do with pings.
+fn is_pinged_too_often(error: &h2::Error) -> bool {
+    let wants_calm = error.is_go_away()
+        && error.is_remote()
+        && error.reason() == Some(Reason::ENHANCE_YOUR_CALM);
+    // h2 tells the debug data in no other way.
+    wants_calm && error.to_string().ends_with(r#"(b"too_many_pings")"#)
 }
 
 impl Future for Driver {
