@@ -2,12 +2,19 @@
 
 use std::time::Duration;
 
+use futures_util::stream;
 use tokio::{task::yield_now, time::Instant};
 use tower_micro::{CallOptions, Client};
-use tower_micro_testkit::h2_peer::{
-    Peer,
-    Step::{self, AwaitRequest, Close, Frame, Goaway, MaxStreams, Serve, Settings, Silence, Wait},
-    reason::{ENHANCE_YOUR_CALM, NO_ERROR},
+use tower_micro_testkit::{
+    h2_peer::{
+        Peer,
+        Step::{
+            self, AwaitHeaders, AwaitRequest, Close, Frame, Goaway, MaxStreams, Serve, Settings,
+            Silence, Wait,
+        },
+        reason::{ENHANCE_YOUR_CALM, NO_ERROR},
+    },
+    proto::chat::{Line, chat_client::ChatClient},
 };
 
 use super::dials::{SECOND, client, once};
@@ -143,4 +150,20 @@ async fn a_peer_that_may_take_for_ever_to_answer_a_ping_is_kept() {
     let greets = [Step::answer(), Step::greeting(), Step::status("0")];
     let peer = Peer::script(first.into_iter().chain(greets)).keepalive(SECOND, Duration::MAX);
     call_with_patience(&client(peer, patient())).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_sends_what_is_asked_for_is_kept_though_its_answer_to_a_ping_is_late() {
+    let begins = [Settings, AwaitHeaders, Silence, Step::answer()].into_iter();
+    let parts = vec![[Wait(SECOND / 2), Step::message(b"")]; 20];
+    let ends = [Step::status("0")];
+    let peer = Peer::script(begins.chain(parts.into_iter().flatten()).chain(ends));
+    let client = client(peer.keepalive(SECOND, SECOND), patient());
+    let mut chat = ChatClient::new(client.channel("greeter"));
+    let answers = chat.talk(stream::pending::<Line>()).await.unwrap();
+    let mut answers = answers.into_inner();
+    for _ in 0..20 {
+        answers.message().await.unwrap().unwrap();
+    }
+    assert_eq!(answers.message().await.unwrap(), None);
 }

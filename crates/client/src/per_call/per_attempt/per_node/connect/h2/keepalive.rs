@@ -10,6 +10,7 @@ use std::{
 use h2::{Ping, PingPong};
 use tokio::time::{Sleep, sleep};
 
+use super::heard::Heard;
 use crate::BuildError;
 
 /// How often a peer is asked whether it is there, and how long it may take to say so.
@@ -18,7 +19,8 @@ pub struct Keepalive {
     /// From one answer to the next question. grpc-go's servers want 5 minutes between pings on a connection without calls, unless
     /// they are told otherwise (`keepalive.EnforcementPolicy`); one that complains is asked half as often. Longer than zero.
     pub interval: Duration,
-    /// From question to answer; then the connection is given up. Longer than zero.
+    /// From question to answer; then the connection is given up, unless something else was read from it meanwhile: then it has as long
+    /// again. Longer than zero.
     pub timeout: Duration,
     /// Whether a connection without a call is asked too.
     pub while_idle: bool,
@@ -58,18 +60,26 @@ impl Keepalive {
 pub(super) struct Pinger {
     settings: Keepalive,
     pings: PingPong,
+    /// Since the last ping, or since its time was over.
+    heard: Heard,
     timer: Pin<Box<Sleep>>,
     asked: bool,
 }
 
 impl Pinger {
     /// `doublings`: how often the peer has said that it is asked too often.
-    pub(super) fn new(mut settings: Keepalive, pings: PingPong, doublings: u32) -> Self {
+    pub(super) fn new(
+        mut settings: Keepalive,
+        pings: PingPong,
+        heard: Heard,
+        doublings: u32,
+    ) -> Self {
         let factor = 2_u32.saturating_pow(doublings.min(16));
         settings.interval = settings.interval.saturating_mul(factor);
         Self {
             settings,
             pings,
+            heard,
             timer: Box::pin(sleep(settings.interval)),
             asked: false,
         }
@@ -84,8 +94,14 @@ impl Pinger {
                 self.again_in(self.settings.interval);
             }
             ready!(self.timer.as_mut().poll(cx));
-            if self.asked {
+            let is_there = self.heard.take();
+            if self.asked && !is_there {
                 return Poll::Ready(self.settings.timeout);
+            }
+            if self.asked {
+                // Its answer may stand behind all that it sends (grpc-go waits for any activity too: `keepalive.ClientParameters`).
+                self.again_in(self.settings.timeout);
+                continue;
             }
             if is_idle && !self.settings.while_idle {
                 self.again_in(self.settings.interval);

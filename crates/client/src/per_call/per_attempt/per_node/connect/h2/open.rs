@@ -18,9 +18,9 @@ use tower_micro_registry::Node;
 
 use super::{
     H2,
-    dial::Dialled,
     driver::Driver,
     failure::{Failure, Stage},
+    heard::{Heard, Listening},
     keepalive::Pinger,
     link::Link,
     queue::Queue,
@@ -40,7 +40,7 @@ const SMALL_FRAMES_A_BYTE: usize = 12;
 /// at once where calls hedge, or time out together.
 const REMEMBERED: usize = 1024;
 
-type Wire = Connection<Dialled, Bytes>;
+pub(super) type Wire = Connection<Listening, Bytes>;
 
 /// Opens a connection to `node` within `budget`.
 pub(super) async fn open(
@@ -56,12 +56,12 @@ pub(super) async fn open(
     let Ok(opened) = timeout(budget, opening).await else {
         return Err(Failure::TooLate(budget, stage));
     };
-    let (requests, mut wire) = opened?;
+    let (requests, mut wire, heard) = opened?;
     let max_streams = wire.max_concurrent_send_streams();
     let link = Link::new(requests, max_streams, room, queue);
     let pinger = connect.keepalive.zip(wire.ping_pong());
-    let pinger =
-        pinger.map(|(settings, pings)| Pinger::new(settings, pings, doublings.load(Relaxed)));
+    let pinger = pinger
+        .map(|(settings, pings)| Pinger::new(settings, pings, heard, doublings.load(Relaxed)));
     tokio::spawn(Driver::new(wire, pinger, &link, Arc::clone(doublings)));
     Ok(link)
 }
@@ -70,7 +70,7 @@ async fn handshake(
     connect: &H2,
     node: &Node,
     stage: &mut Stage,
-) -> Result<(SendRequest<Bytes>, Wire), Failure> {
+) -> Result<(SendRequest<Bytes>, Wire, Heard), Failure> {
     let io = connect.dial.dial(node).await.map_err(Failure::Dial)?;
     #[cfg(feature = "tls")]
     let io = match &connect.tls {
@@ -81,10 +81,11 @@ async fn handshake(
         None => io,
     };
     *stage = Stage::Settings;
+    let (io, heard) = Listening::to(io);
     let opened = builder(connect).handshake(io).await;
     let (requests, mut wire) = opened.map_err(Failure::Broken)?;
     settings(&mut wire).await?;
-    Ok((requests, wire))
+    Ok((requests, wire, heard))
 }
 
 /// Nothing can be sent before SETTINGS have come: until then no stream is allowed, which is how their coming is seen.
