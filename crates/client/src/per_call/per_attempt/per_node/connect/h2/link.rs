@@ -1,6 +1,8 @@
 //! One open connection.
 
 use std::{
+    mem,
+    ops::ControlFlow::{self, Break, Continue},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{
@@ -12,8 +14,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use h2::client::SendRequest;
-use http::Request;
+use h2::{
+    SendStream,
+    client::{ResponseFuture, SendRequest},
+};
+use http::{Extensions, Request};
 use tonic::Code;
 use tower_micro_call::{Body, BoxError, Disposition, Error, Kind};
 
@@ -55,6 +60,14 @@ pub(super) enum Start {
     Full(Request<Body>),
     /// The connection takes no more.
     Closed(Request<Body>, h2::Error),
+}
+
+/// A request that h2 has taken or refused, and what is left of it.
+struct Begun {
+    stream: Result<(ResponseFuture, SendStream<Bytes>), h2::Error>,
+    body: Body,
+    ticket: Ticket,
+    _extensions: Extensions,
 }
 
 impl Link {
@@ -128,6 +141,28 @@ impl Link {
         request: Request<Body>,
         ticket: impl FnOnce(&SendRequest<Bytes>) -> Option<Ticket>,
     ) -> Start {
+        let is_empty = http_body::Body::is_end_stream(request.body());
+        let begun = match self.begin(origin, request, is_empty, ticket) {
+            Continue(begun) => begun,
+            Break(start) => return start,
+        };
+        let (body, ticket) = (begun.body, begun.ticket);
+        match begun.stream {
+            Ok((answer, stream)) => {
+                Start::Sent(Exchange::new(answer, stream, body, is_empty, ticket))
+            }
+            Err(error) => Start::Refused(unsent(error)),
+        }
+    }
+
+    /// What is done under the lock. What is the caller's own is not asked there, and not dropped: it may come back to this connection.
+    fn begin(
+        &self,
+        origin: &Origin,
+        request: Request<Body>,
+        is_empty: bool,
+        ticket: impl FnOnce(&SendRequest<Bytes>) -> Option<Ticket>,
+    ) -> ControlFlow<Start, Begun> {
         let mut requests = self.requests();
         let mut context = Context::from_waker(Waker::noop());
         let mut beside;
@@ -141,23 +176,24 @@ impl Link {
             }
             Poll::Ready(Err(cause)) => {
                 self.state.close();
-                return Start::Closed(request, cause);
+                return Break(Start::Closed(request, cause));
             }
         };
         let Some(ticket) = ticket(requests) else {
-            return Start::Full(request);
+            return Break(Start::Full(request));
         };
-        let (head, body) = origin.write(request);
-        let is_empty = http_body::Body::is_end_stream(&body);
-        match requests.send_request(head, is_empty) {
-            Ok((response, stream)) => {
-                if !body.is_complete() {
-                    forget_last(requests);
-                }
-                Start::Sent(Exchange::new(response, stream, body, is_empty, ticket))
-            }
-            Err(error) => Start::Refused(unsent(error)),
+        let (mut head, body) = origin.write(request);
+        let extensions = mem::take(head.extensions_mut());
+        let stream = requests.send_request(head, is_empty);
+        if stream.is_ok() && !body.is_complete() {
+            forget_last(requests);
         }
+        Continue(Begun {
+            stream,
+            body,
+            ticket,
+            _extensions: extensions,
+        })
     }
 
     fn requests(&self) -> MutexGuard<'_, SendRequest<Bytes>> {
@@ -278,5 +314,94 @@ impl LinkState {
             .into(),
             None => error.into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, thread, time::Duration};
+
+    use bytes::Bytes;
+    use http::{HeaderValue, header::TE};
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+    use tokio::{
+        io::{AsyncWriteExt, DuplexStream, duplex},
+        runtime,
+    };
+    use tonic::Status;
+    use tower_micro_call::Replay;
+    use tower_micro_registry::Node;
+
+    use super::{
+        super::{H2, slot::Slot},
+        *,
+    };
+
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+
+    async fn open() -> (Arc<Slot>, DuplexStream) {
+        let (near, mut far) = duplex(1 << 16);
+        far.write_all(&SETTINGS).await.unwrap();
+        let near = Mutex::new(Some(near));
+        let connect = H2::new().dial(move |_: &Node| {
+            let near = near.lock().unwrap().take();
+            std::future::ready(Ok(near.expect("it is dialled once")))
+        });
+        let origin = Origin::new(false, "a:1".parse().unwrap(), HeaderValue::from_static("a"));
+        let node = Node::new("a", "a:1");
+        let slot = Slot::new(connect, node, origin, Duration::MAX, &Arc::default());
+        Arc::clone(&slot).opened().await.unwrap();
+        (slot, far)
+    }
+
+    /// Something of the caller's that comes back to the connection when it is dropped.
+    #[derive(Clone)]
+    struct ComesBack(Arc<Link>);
+
+    impl Drop for ComesBack {
+        fn drop(&mut self) {
+            self.0.look();
+        }
+    }
+
+    /// A request whose body, and whose extensions, are the caller's own.
+    fn request(link: &Arc<Link>) -> Request<Body> {
+        let comes_back = ComesBack(Arc::clone(link));
+        let frames = futures_util::stream::poll_fn(move |_| {
+            let _ = &comes_back;
+            Poll::<Option<Result<Frame<Bytes>, Status>>>::Pending
+        });
+        let body = tonic::body::Body::new(StreamBody::new(frames));
+        let mut request = Request::new(body.capture());
+        request.extensions_mut().insert(ComesBack(Arc::clone(link)));
+        request
+    }
+
+    async fn sends_and_is_refused() {
+        let (slot, _far) = open().await;
+        let link = slot.link().unwrap().get();
+        let sent = link.start(slot.origin(), request(&link));
+        assert!(matches!(sent, Start::Sent(_)));
+        let mut wrong = request(&link);
+        // HTTP/2 has no place for it, and h2 says so.
+        let te = HeaderValue::from_static("gzip");
+        wrong.headers_mut().insert(TE, te);
+        let refused = link.start(slot.origin(), wrong);
+        assert!(matches!(refused, Start::Refused(_)));
+    }
+
+    #[test]
+    fn what_is_dropped_of_a_request_may_come_back_to_its_connection() {
+        let (done, is_done) = mpsc::channel();
+        thread::spawn(move || {
+            let runtime = runtime::Builder::new_current_thread().enable_time().build();
+            runtime.unwrap().block_on(sends_and_is_refused());
+            done.send(())
+        });
+        let patience = Duration::from_secs(20);
+        is_done
+            .recv_timeout(patience)
+            .expect("nobody waits for itself");
     }
 }
