@@ -3,7 +3,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use futures_util::{Stream, stream};
-use tokio::task::{JoinHandle, yield_now};
+use tokio::{
+    task::{JoinHandle, yield_now},
+    time::sleep,
+};
 use tokio_test::assert_pending;
 use tonic::{Code, Status};
 use tower_micro::{Client, PoolOptions};
@@ -194,7 +197,7 @@ async fn requests_that_came_together_get_no_more_connections_than_there_may_be()
     let peer = Peer::script([MaxStreams(1), AwaitHeaders]);
     let client = sized(&peer, 3);
     let all: Vec<_> = (0..8).map(|_| begin(&client)).collect();
-    tokio::time::sleep(90 * SECOND).await;
+    sleep(90 * SECOND).await;
     assert_eq!((peer.seen().requests, peer.seen().dials), (3, 3));
     drop(all);
 }
@@ -246,14 +249,14 @@ fn window(bytes: u32) -> Step {
 /// A call is let go of before all of it could be sent. `peer` breaks the connection if it sees the whole of it all the same.
 async fn one_is_let_go_of_unsent(peer: &Peer, client: &Client) {
     // The client hears what the peer allows.
-    tokio::time::sleep(SECOND / 4).await;
+    sleep(SECOND / 4).await;
     let gone = begin(client);
-    tokio::time::sleep(SECOND / 4).await;
+    sleep(SECOND / 4).await;
     gone.abort();
     soon(peer.has_seen(|seen| seen.resets == 1)).await;
-    tokio::time::sleep(2 * SECOND).await;
+    sleep(2 * SECOND).await;
     let next = begin(client);
-    tokio::time::sleep(SECOND).await;
+    sleep(SECOND).await;
     assert_eq!(peer.seen().dials, 1);
     drop(next);
 }
@@ -295,14 +298,35 @@ async fn a_stream_that_waits_to_be_opened_goes_on_whoever_comes_meanwhile() {
     let client = narrow(&peer);
     let busy = begin(&client);
     soon(peer.has_seen(|seen| seen.requests == 1)).await;
-    tokio::time::sleep(SECOND / 2).await;
+    sleep(SECOND / 2).await;
     let mut chat = ChatClient::new(client.channel("greeter"));
     let opens = tokio::spawn(async move { chat.sum(numbers()).await });
-    tokio::time::sleep(SECOND / 4).await;
+    sleep(SECOND / 4).await;
     let comes = begin(&client);
     for call in [busy, comes] {
         soon(call).await.unwrap().unwrap();
     }
     let status = soon(opens).await.unwrap().unwrap_err();
     assert_eq!(status.code(), Code::NotFound, "{status:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_waits_on_an_old_connection_goes_to_the_next_one() {
+    let peer = Peer::script([MaxStreams(1), AwaitRequest]).then([Settings, Serve]);
+    let client = narrow(&peer);
+    let aging = client.configure(|settings| {
+        settings.set_pool(PoolOptions {
+            ttl: Some(60 * SECOND),
+            ..*settings.pool()
+        });
+    });
+    aging.unwrap();
+    let busy = begin(&client);
+    soon(peer.has_seen(|seen| seen.requests == 1)).await;
+    let waits = begin(&client);
+    sleep(61 * SECOND).await;
+    call(&client).await.unwrap();
+    soon(waits).await.unwrap().unwrap();
+    assert!(!busy.is_finished());
+    assert_eq!(peer.seen().dials, 2);
 }

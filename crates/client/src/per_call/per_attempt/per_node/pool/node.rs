@@ -23,6 +23,9 @@ const LONG_IDLE: u32 = 360;
 /// The connections of one node, which are open as long as they are here or carry a call.
 pub(super) struct Node<K: Connect> {
     pub(super) connections: Vec<Shared<K>>,
+    /// Those that take no new call, and carry some. Others are opened beside them: a call that waits on one of these goes to whichever has
+    /// room.
+    old: Vec<Shared<K>>,
     pub(super) candidate: Arc<Candidate>,
     /// How often in a row it was looked at while no call was there.
     idle: u32,
@@ -32,6 +35,7 @@ impl<K: Connect> Node<K> {
     pub(super) fn of(candidate: &Arc<Candidate>) -> Self {
         Self {
             connections: Vec::new(),
+            old: Vec::new(),
             candidate: Arc::clone(candidate),
             idle: 0,
         }
@@ -42,9 +46,12 @@ impl<K: Connect> Node<K> {
         Arc::new(Ways::to(&self.connections))
     }
 
+    fn all(&self) -> impl Iterator<Item = &Shared<K>> {
+        self.connections.iter().chain(&self.old)
+    }
+
     fn is_used(&self) -> bool {
-        let mut connections = self.connections.iter();
-        connections.any(Connection::is_used)
+        self.all().any(Connection::is_used)
     }
 
     /// Whether nobody needs to know of the node any more.
@@ -68,7 +75,7 @@ impl<K: Connect> Node<K> {
             self.candidate = Arc::clone(wanted.node);
         }
         let now = Instant::now();
-        self.drop_older(wanted.options, now);
+        self.part_with_older(wanted.options, now);
         let count = self.connections.len();
         let connection = match choose(wanted, count, self.connections.iter().cloned()) {
             Choice::Room(connection) | Choice::First(connection) => connection,
@@ -98,7 +105,7 @@ impl<K: Connect> Node<K> {
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<Shared<K>, Error> {
-        let inner = match self.connections.first() {
+        let inner = match self.all().next() {
             Some(other) => connect.beside(&other.inner, to, timeout)?,
             None => connect.connect(to, timeout)?,
         };
@@ -107,9 +114,11 @@ impl<K: Connect> Node<K> {
         Ok(connection)
     }
 
-    fn drop_older(&mut self, options: &PoolOptions, now: Instant) {
-        self.connections
-            .retain(|connection| !connection.is_older(options, Some(now)));
+    /// Those that are too old are kept apart while they carry calls.
+    fn part_with_older(&mut self, options: &PoolOptions, now: Instant) {
+        let is_older = |connection: &mut Shared<K>| connection.is_older(options, Some(now));
+        self.old.extend(self.connections.extract_if(.., is_older));
+        self.old.retain(|connection| connection.streams() > 0);
     }
 
     /// Lets go of what is not needed. Calls that are under way keep their connections.
@@ -125,7 +134,7 @@ impl<K: Connect> Node<K> {
             0
         };
         let mut idle = 0;
-        self.drop_older(options, Instant::now());
+        self.part_with_older(options, Instant::now());
         let several = self.connections.len() > 1;
         self.connections.retain(|connection| {
             if connection.take_use() || !connect.is_idle(&connection.inner) {
@@ -148,10 +157,10 @@ impl<K: Connect> Node<K> {
 
     /// Whether calls wait, and nothing is being done about it.
     fn is_crowded(&self, connect: &K) -> bool {
-        let mut connections = self.connections.iter();
         let full = State::Open { streams: 0 };
         let is_called = self.is_used() && !self.has_departed();
-        is_called && connections.all(|connection| connect.state(&connection.inner) == full)
+        let mut all = self.all();
+        is_called && all.all(|connection| connect.state(&connection.inner) == full)
     }
 
     /// For calls that came together and wait for what they were given: no other call need come.
