@@ -22,8 +22,9 @@ use crate::{BuildError, Channel, ClientBuilder, Onion, Settings, connect::H2};
 /// Building a client and its channels needs no runtime; a call needs Tokio's, with time and I/O, and ends with INTERNAL where there is
 /// none. Connections, watches and what looks after them are tasks of the runtime whose call began them, and end with the client, or with
 /// that runtime: calls on its connections break; those of other runtimes that wait for one of its dials, or for the first answer of the
-/// registry, and those that come later, begin anew in theirs. A runtime that is there and is not driven, such as one of a single thread
-/// between two `block_on`, holds up the calls of others on its connections until their deadlines: give such a runtime a client of its own.
+/// registry, and those that come later, begin anew in theirs. So the runtime of the first call to a node has to be driven, or to end, while
+/// others call that node too: one that is there and is not driven, such as one of a single thread between two `block_on`, holds up
+/// their calls on its connections until their deadlines, and no ping finds it out. Give such a runtime a client of its own.
 ///
 /// # Example
 /// ```
