@@ -18,8 +18,8 @@
 //!   dialled again, and if that fails it waits for the others, as long as there are any.
 //! - A request that the connection cannot take any more (GOAWAY, the last stream id, closed) was not sent, and goes to the next
 //!   connection; the call does not see it.
-//! - A [`Keepalive`] ping finds a peer that has gone without a word; one that goes on sending is there, however late it answers. A node that calls pings too many (GOAWAY with ENHANCE_YOUR_CALM and
-//!   `too_many_pings`) is asked half as often from then on (gRFC A8).
+//! - A [`Keepalive`] ping finds a peer that has gone without a word; one that goes on sending is there, however late it answers. A node
+//!   that calls pings too many (GOAWAY with ENHANCE_YOUR_CALM and `too_many_pings`) is asked half as often from then on (gRFC A8).
 //! - Dropping an answer resets its stream with CANCEL, be it before or after its headers; a request that is still being sent stops.
 //!
 //! # Units and defaults
