@@ -253,17 +253,25 @@ impl Shared {
 }
 
 /// A request under way.
-#[derive(Debug)]
 pub struct ResponseFuture {
     phase: Phase,
     tie: Option<Tie>,
 }
 
-#[derive(Debug)]
 enum Phase {
     /// The channel's queue is full, or another thread has it.
     Readying(Box<(Channel, Option<Request<tonic::body::Body>>)>),
     Answering(tonic::transport::channel::ResponseFuture),
+}
+
+/// Keeps to itself what a request says that waits.
+impl fmt::Debug for ResponseFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.phase {
+            Phase::Readying(_) => "Readying",
+            Phase::Answering(_) => "Answering",
+        })
+    }
 }
 
 impl Future for ResponseFuture {

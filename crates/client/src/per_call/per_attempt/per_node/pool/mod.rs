@@ -5,8 +5,9 @@
 //! wait for it. Only one connection to a node is being opened at a time. A client that has one node only gets a second connection to it
 //! sooner, at [`PoolOptions::second_at`].
 //!
-//! A connection older than [`PoolOptions::ttl`] takes no new call, and is closed soon after the last one it carries has ended (go-micro
-//! `client/grpc/grpc_pool.go`). Every five seconds it is looked for what is not needed: connections that carried no call since the last
+//! A connection older than [`PoolOptions::ttl`] takes no new call, and is closed within five seconds of the end of the last one it carries
+//! (go-micro `client/grpc/grpc_pool.go`). Until then it counts for no `size`, and a call that waits there for a stream goes to whichever
+//! connection has one. Every five seconds it is looked for what is not needed: connections that carried no call since the last
 //! time, beyond [`PoolOptions::max_idle`]; those beyond a `size` that has become smaller; nodes that no selector knows any more, or that
 //! had no call for half an hour.
 //! Calls that are under way on any of them go on to their end. Where calls still wait for a stream then, because they came together and
