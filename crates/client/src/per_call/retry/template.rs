@@ -38,18 +38,26 @@ impl<S> Last<S> {
     pub(super) fn of<B>(&mut self, request: &Request<B>, spare: &Arc<S>) -> Arc<Template<S>> {
         match &self.0 {
             Some(last) if last.head.is_of(request) => Arc::clone(last),
-            _ => self.keep(request, spare),
+            _ => self.keep(Head::of(request), spare),
         }
     }
 
-    /// What came in extensions is let go of with its call.
+    /// What came in extensions is let go of with its call; anything else takes the place of what was kept, if no call needs that any more.
     #[cold]
-    fn keep<B>(&mut self, request: &Request<B>, spare: &Arc<S>) -> Arc<Template<S>> {
-        let head = Head::of(request);
+    fn keep(&mut self, head: Head, spare: &Arc<S>) -> Arc<Template<S>> {
+        if head.is_plain()
+            && let Some(last) = &mut self.0
+            && let Some(template) = Arc::get_mut(last)
+        {
+            template.head = head;
+            return Arc::clone(last);
+        }
         let is_plain = head.is_plain();
         let spare = Arc::clone(spare);
         let template = Arc::new(Template { spare, head });
-        self.0 = is_plain.then(|| Arc::clone(&template));
+        if is_plain {
+            self.0 = Some(Arc::clone(&template));
+        }
         template
     }
 }

@@ -191,3 +191,24 @@ async fn nor_does_a_call_that_is_to_be_sent_again() {
     let told = format!("{call:?}");
     assert!(!told.contains("s3cret"), "{told}");
 }
+
+#[tokio::test]
+async fn a_call_under_way_repeats_what_it_said_though_another_has_begun_that_says_something_else() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let node = Arc::clone(&heard);
+    let service = service_fn(move |request: Request<Body>| {
+        let mine = request.headers()["x-mine"].clone();
+        node.lock().unwrap().push(mine);
+        async { Err::<Response<ResponseBody>, _>(down()) }
+    });
+    let mut retry = RetryLayer::with_options(quick()).layer(service);
+    let calls = ["1", "2"].map(|mine| {
+        let mut request = generated();
+        set(&mut request, "x-mine", HeaderValue::from_static(mine));
+        retry.call(request)
+    });
+    for call in calls {
+        call.await.unwrap_err();
+    }
+    assert_eq!(*heard.lock().unwrap(), ["1", "2", "1", "1", "2", "2"]);
+}
