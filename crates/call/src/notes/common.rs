@@ -6,6 +6,7 @@ use super::Deadline;
 use crate::{CallOptions, Dialect, Error};
 
 /// What all attempts of a call have in common. Clones are one and the same, for one reference each, until one of them is changed.
+// The standard library's `Arc` has a second count, which each look for whether it is shared would have to lock.
 #[derive(Clone, Debug, Default)]
 pub struct Common(Arc<Told>);
 
