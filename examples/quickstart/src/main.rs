@@ -49,8 +49,9 @@ async fn main() -> Result<ExitCode, BoxError> {
     let calls = stream::iter(0..CALLS).map(|number| say_hello(greeter.clone(), &cluster, number));
     let answers: Vec<_> = calls.buffer_unordered(AT_ONCE).collect().await;
 
-    screen::end(&answers, &attempts);
+    screen::counts(&answers, &attempts);
     screen::most_tried(&recorder.traces());
+    screen::end(&answers, &attempts);
     let failed = answers.iter().any(Result::is_err);
     Ok(ExitCode::from(u8::from(failed)))
 }

@@ -58,15 +58,14 @@ fn letter(answer: &Result<Response<ResponseBody>, Error>) -> String {
     }
 }
 
-/// Who did how much, and the sums.
-pub(crate) fn end(answers: &[Result<String, Status>], attempts: &Attempts) {
+/// Who did how much.
+pub(crate) fn counts(answers: &[Result<String, Status>], attempts: &Attempts) {
     println!("\n");
     title("node   attempts   answered");
     for (node, attempts) in attempts.counts() {
         let answered = answers.iter().flatten().filter(|by| **by == node).count();
         println!("{node:4}   {attempts:8}   {answered:8}");
     }
-    println!("\n{}", sums(answers, &attempts.counts()));
 }
 
 /// The call that took the most attempts.
@@ -76,6 +75,11 @@ pub(crate) fn most_tried(traces: &[Trace]) {
         title("The call that was tried most often");
         print!("{}", trace.waterfall());
     }
+}
+
+/// The sums, in the last line.
+pub(crate) fn end(answers: &[Result<String, Status>], attempts: &Attempts) {
+    println!("\n{}", sums(answers, &attempts.counts()));
 }
 
 fn sums(answers: &[Result<String, Status>], attempts: &BTreeMap<String, usize>) -> String {
