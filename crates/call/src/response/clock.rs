@@ -1,13 +1,16 @@
+//! When a body ends at the latest, and what follows when it does.
+
 use std::{
     future::Future,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::Deadline;
+use super::{Polled, ResponseBody, State};
+use crate::{Deadline, Error};
 
 /// When a body ends at the latest, and the timer that is armed when it has to wait.
 pub(super) struct Clock {
@@ -45,5 +48,47 @@ impl Clock {
         let at = self.deadline.instant();
         let expiry = self.expiry.get_or_insert_with(|| Box::pin(sleep_until(at)));
         expiry.as_mut().poll(cx)
+    }
+}
+
+impl ResponseBody {
+    /// Whether the deadline has passed in the middle of a body that never has to be waited for. An answer in one piece, and an end that
+    /// has come, are handed on whatever the time.
+    #[inline]
+    pub(super) fn goes_on_too_long(&self) -> bool {
+        self.0.data_frames > 1
+            && matches!(self.0.state, State::Open)
+            && self.0.clock.as_ref().is_some_and(Clock::is_behind)
+    }
+
+    pub(super) fn poll_clock(&mut self, cx: &mut Context<'_>) -> Polled {
+        let Some(clock) = &mut self.0.clock else {
+            return Poll::Pending;
+        };
+        ready!(clock.poll(cx));
+        self.poll_too_late()
+    }
+
+    #[cold]
+    pub(super) fn poll_too_late(&mut self) -> Polled {
+        let error = self.too_late();
+        Poll::Ready(Some(Err(self.fail(error))))
+    }
+
+    /// Whether the deadline has passed. A node that cancels then has given up because of it, sooner than a timer of ours fired.
+    #[cold]
+    pub(super) fn is_overdue(&self) -> bool {
+        self.0.clock.as_ref().is_some_and(Clock::has_passed)
+    }
+
+    pub(super) fn too_late(&self) -> Error {
+        let timeout = self.0.clock.as_ref().map(Clock::timeout);
+        let error = Error::deadline(timeout.unwrap_or_default(), self.0.dialect);
+        if self.0.data_frames > 1 && !self.0.streaming {
+            return error.with_hint(
+                "the node was streaming: mark the method with `streaming(true)` if it is a stream",
+            );
+        }
+        error
     }
 }

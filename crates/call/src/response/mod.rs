@@ -260,21 +260,6 @@ impl ResponseBody {
         polled
     }
 
-    /// Whether the deadline has passed in the middle of a body that never has to be waited for. An answer in one piece, and an end that
-    /// has come, are handed on whatever the time.
-    #[inline]
-    fn goes_on_too_long(&self) -> bool {
-        self.0.data_frames > 1
-            && matches!(self.0.state, State::Open)
-            && self.0.clock.as_ref().is_some_and(Clock::is_behind)
-    }
-
-    #[cold]
-    fn poll_too_late(&mut self) -> Polled {
-        let error = self.too_late();
-        Poll::Ready(Some(Err(self.fail(error))))
-    }
-
     /// What follows when the wire has no frame.
     fn poll_end(&mut self, polled: Polled, cx: &mut Context<'_>) -> Polled {
         match polled {
@@ -324,31 +309,6 @@ impl ResponseBody {
 
     fn stopped(&mut self) -> Status {
         self.fail(without_status().spoken(self.0.dialect))
-    }
-
-    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Polled {
-        let Some(clock) = &mut self.0.clock else {
-            return Poll::Pending;
-        };
-        ready!(clock.poll(cx));
-        self.poll_too_late()
-    }
-
-    /// Whether the deadline has passed. A node that cancels then has given up because of it, sooner than a timer of ours fired.
-    #[cold]
-    fn is_overdue(&self) -> bool {
-        self.0.clock.as_ref().is_some_and(Clock::has_passed)
-    }
-
-    fn too_late(&self) -> Error {
-        let timeout = self.0.clock.as_ref().map(Clock::timeout);
-        let error = Error::deadline(timeout.unwrap_or_default(), self.0.dialect);
-        if self.0.data_frames > 1 && !self.0.streaming {
-            return error.with_hint(
-                "the node was streaming: mark the method with `streaming(true)` if it is a stream",
-            );
-        }
-        error
     }
 
     /// Ends the call with an error of this side, and drops the stream, which resets it on the wire.
