@@ -62,8 +62,8 @@ pub(super) enum Start {
     Closed(Request<Body>, h2::Error),
 }
 
-/// A request that h2 has taken or refused, and what is left of it.
-struct Begun {
+/// A request that was given to h2, which has taken or refused it, and what is left of it.
+struct Given {
     stream: Result<(ResponseFuture, SendStream<Bytes>), h2::Error>,
     body: Body,
     ticket: Ticket,
@@ -142,12 +142,12 @@ impl Link {
         ticket: impl FnOnce(&SendRequest<Bytes>) -> Option<Ticket>,
     ) -> Start {
         let is_empty = http_body::Body::is_end_stream(request.body());
-        let begun = match self.begin(origin, request, is_empty, ticket) {
-            Continue(begun) => begun,
+        let given = match self.give(origin, request, is_empty, ticket) {
+            Continue(given) => given,
             Break(start) => return start,
         };
-        let (body, ticket) = (begun.body, begun.ticket);
-        match begun.stream {
+        let (body, ticket) = (given.body, given.ticket);
+        match given.stream {
             Ok((answer, stream)) => {
                 Start::Sent(Exchange::new(answer, stream, body, is_empty, ticket))
             }
@@ -156,13 +156,13 @@ impl Link {
     }
 
     /// What is done under the lock. What is the caller's own is not asked there, and not dropped: it may come back to this connection.
-    fn begin(
+    fn give(
         &self,
         origin: &Origin,
         request: Request<Body>,
         is_empty: bool,
         ticket: impl FnOnce(&SendRequest<Bytes>) -> Option<Ticket>,
-    ) -> ControlFlow<Start, Begun> {
+    ) -> ControlFlow<Start, Given> {
         let mut requests = self.requests();
         let mut context = Context::from_waker(Waker::noop());
         let mut beside;
@@ -188,7 +188,7 @@ impl Link {
         if stream.is_ok() && !body.is_complete() {
             forget_last(requests);
         }
-        Continue(Begun {
+        Continue(Given {
             stream,
             body,
             ticket,
