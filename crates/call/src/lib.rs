@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod alarm;
 pub mod ambient;
 pub mod body;
 pub mod error;
