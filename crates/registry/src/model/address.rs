@@ -184,7 +184,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_accepted_ends_with_a_port(text in "[\\[\\]:a0.]{0,12}") {
+        fn what_is_accepted_ends_with_a_port(text in "[\\[\\]:a01.]{0,8}(:[01]{1,2})?") {
             if check(&text).is_ok() {
                 let port = text.rsplit(':').next().unwrap();
                 prop_assert!(port.parse::<u16>().is_ok_and(|port| port > 0));
