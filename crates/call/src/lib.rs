@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-pub mod alarm;
 pub mod ambient;
 pub mod body;
 pub mod error;

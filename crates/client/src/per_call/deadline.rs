@@ -40,7 +40,7 @@ use http::{Request, Response};
 use pin_project::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower_layer::Layer;
-use tower_micro_call::{AnswerBody, Deadline, Dialect, Error, Notes, ResponseBody, alarm};
+use tower_micro_call::{AnswerBody, Deadline, Dialect, Error, Notes, ResponseBody};
 use tower_micro_registry::ServiceName;
 use tower_service::Service;
 
@@ -166,8 +166,7 @@ impl End {
     }
 }
 
-/// Races the call against the clock. The clock starts when the call has to wait, so a call that is answered at once costs no timer, and
-/// nor does one whose attempt wakes it before.
+/// Races the call against the clock. The clock starts when the call has to wait, so a call that is answered at once costs no timer.
 #[pin_project]
 #[derive(Debug)]
 pub struct ResponseFuture<F> {
@@ -198,8 +197,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let (answer, woken_at) = alarm::during(|| this.call.as_mut().poll(cx));
-        if let Poll::Ready(answer) = answer {
+        if let Poll::Ready(answer) = this.call.as_mut().poll(cx) {
             return Poll::Ready(answer.map(|response| match this.end {
                 Some(end) => end.bind(response),
                 None => AnswerBody::adopt(response),
@@ -208,12 +206,8 @@ where
         let Some(end) = this.end else {
             return Poll::Pending;
         };
-        let instant = end.deadline.instant();
         if this.expiry.is_none() {
-            if woken_at.is_some_and(|woken_at| woken_at <= instant) {
-                return Poll::Pending;
-            }
-            this.expiry.set(Some(sleep_until(instant)));
+            this.expiry.set(Some(sleep_until(end.deadline.instant())));
         }
         ready!(this.expiry.as_pin_mut().expect("armed above").poll(cx));
         // Those inside know how far they got: they are asked once more, now that the deadline has passed.
@@ -221,65 +215,5 @@ where
             Poll::Ready(answer) => Poll::Ready(answer.map(|response| end.bind(response))),
             Poll::Pending => Poll::Ready(Err(end.error(None))),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::future::{pending, poll_fn};
-
-    use tokio_test::assert_pending;
-    use tonic::Code;
-    use tower::{ServiceExt, service_fn};
-    use tower_micro_call::{Body, alarm::Alarm};
-
-    use super::*;
-
-    /// The code of a call that has two seconds, whose inside ends as `inside` does, and when it came.
-    async fn code_of<F>(inside: fn() -> F) -> (Code, Duration)
-    where
-        F: Future<Output = Result<Response<ResponseBody>, Error>>,
-    {
-        let begun = Instant::now();
-        let call = DeadlineLayer::after(Duration::from_secs(2))
-            .layer(service_fn(move |_: Request<Body>| inside()))
-            .oneshot(Request::default());
-        (call.await.unwrap_err().code(), begun.elapsed())
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_call_whose_attempt_is_let_go_of_still_has_its_deadline() {
-        let lets_go = || async {
-            let mut attempt = Box::pin(Alarm::after(Duration::from_secs(1)));
-            poll_fn(|cx| {
-                assert_pending!(attempt.as_mut().poll(cx));
-                Poll::Ready(())
-            })
-            .await;
-            drop(attempt);
-            pending().await
-        };
-        let ended = code_of(lets_go).await;
-        assert_eq!(ended, (Code::DeadlineExceeded, Duration::from_secs(2)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_call_that_goes_on_after_its_attempt_still_has_its_deadline() {
-        let goes_on = || async {
-            Alarm::after(Duration::from_secs(1)).await;
-            pending().await
-        };
-        let ended = code_of(goes_on).await;
-        assert_eq!(ended, (Code::DeadlineExceeded, Duration::from_secs(2)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_attempt_that_would_end_later_does_not_make_the_deadline_later() {
-        let late = || async {
-            Alarm::after(Duration::from_secs(3)).await;
-            pending().await
-        };
-        let ended = code_of(late).await;
-        assert_eq!(ended, (Code::DeadlineExceeded, Duration::from_secs(2)));
     }
 }
