@@ -9,7 +9,7 @@ use std::{sync::OnceLock, time::Duration};
 use http::HeaderValue;
 use tower_micro_call::timeout::grpc_timeout;
 
-/// How many headers are kept for good, and how many a connection has to look through.
+/// How many headers are kept for good, and how many of them a connection's table has at most.
 const LASTING: usize = 16;
 
 /// First attempts mostly have the same time as those before: from the second one on its header is kept.
