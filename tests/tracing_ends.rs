@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future;
+use bytes::Bytes;
+use futures_util::{future, stream};
+use http_body::Frame;
+use http_body_util::{BodyExt, Full, StreamBody};
 use opentelemetry::trace::Status as SpanStatus;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
 use tokio::time::advance;
 use tonic::Status;
 use tower_micro::{
     AttemptTraceLayer, Attempts, CallOptions, CallTraceLayer, Client, HandlerTraceLayer,
+    HttpCallTraceLayer, HttpHandlerTraceLayer,
 };
-use tracing::subscriber::DefaultGuard;
+use tracing::{Span, subscriber::DefaultGuard};
 use tracing_subscriber::{Layer, Registry, filter::LevelFilter, layer::SubscriberExt};
 
 use crate::{
@@ -156,6 +160,57 @@ async fn the_layers_use_what_they_wrap_as_tower_asks() {
         )
             .layer(Probe::new()),
     );
+}
+
+/// Lets one request through `layer`, to a service that keeps a handle of the span it runs in, as a task that it spawns would; it answers
+/// 500 and breaks off.
+async fn broken_within<L, B>(layer: L) -> Span
+where
+    L: tower::Layer<Held>,
+    L::Service: tower::Service<http::Request<Full<Bytes>>, Response = http::Response<B>>,
+    <L::Service as tower::Service<http::Request<Full<Bytes>>>>::Error: std::fmt::Debug,
+    B: http_body::Body,
+{
+    let (held, mut holds) = tokio::sync::mpsc::unbounded_channel();
+    let answer = move |_| {
+        held.send(Span::current()).unwrap();
+        let breaks = stream::iter([Err(std::io::Error::other("torn"))]);
+        let answer = http::Response::builder().status(500);
+        future::ready(Ok(answer.body(Broken::new(breaks)).unwrap()))
+    };
+    let service = layer.layer(tower::service_fn(Box::new(answer)));
+    let answer = tower::ServiceExt::oneshot(service, http::Request::default());
+    let body = soon(answer).await.unwrap().into_body();
+    assert!(soon(body.collect()).await.is_err());
+    holds.recv().await.unwrap()
+}
+
+type Broken =
+    StreamBody<stream::Iter<std::array::IntoIter<Result<Frame<Bytes>, std::io::Error>, 1>>>;
+type Answered = future::Ready<Result<http::Response<Broken>, std::convert::Infallible>>;
+type Held = tower::util::ServiceFn<Box<dyn FnMut(http::Request<Full<Bytes>>) -> Answered + Send>>;
+
+#[tokio::test]
+async fn spans_of_exchanges_end_with_them_and_say_once_why_though_somebody_holds_them() {
+    let kept = Kept::new();
+    let held = [
+        broken_within(HandlerTraceLayer::new()).await,
+        broken_within(HttpHandlerTraceLayer::new()).await,
+        broken_within(HttpCallTraceLayer::new()).await,
+    ];
+    let spans = kept.spans();
+    assert_eq!(spans.len(), held.len());
+    for (span, why) in spans.iter().zip(["std::io::error::Error", "500", "500"]) {
+        let said = span
+            .attributes
+            .iter()
+            .filter(|pair| pair.key.as_str() == "error.type");
+        let said: Vec<_> = said.map(|pair| pair.value.to_string()).collect();
+        assert_eq!(said, [why], "{span:#?}");
+        assert!(matches!(span.status, SpanStatus::Error { .. }));
+    }
+    drop(held);
+    assert_eq!(kept.spans().len(), spans.len());
 }
 
 // A span ends when it is left for the last time, which without care is when the headers have come.

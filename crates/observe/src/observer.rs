@@ -22,7 +22,11 @@ pub trait Observer {
 /// Looks on while one request is under way. [`ended`](Self::ended) is called exactly once, whatever happens.
 pub trait Watch: Send + 'static {
     /// Around the call that starts the request: hands it on, as it is unless there is more to write on it.
-    fn start<B, T>(&mut self, request: Request<B>, run: impl FnOnce(Request<B>) -> T) -> T {
+    fn start<B: 'static, T>(
+        &mut self,
+        request: Request<B>,
+        run: impl FnOnce(Request<B>) -> T,
+    ) -> T {
         self.within(|| run(request))
     }
 

@@ -29,7 +29,7 @@ impl<W: Watch> Open<W> {
     }
 
     /// Hands `request` on, inside of the watch.
-    pub(crate) fn start<B, T>(
+    pub(crate) fn start<B: 'static, T>(
         &mut self,
         request: Request<B>,
         run: impl FnOnce(Request<B>) -> T,

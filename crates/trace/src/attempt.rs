@@ -3,7 +3,7 @@
 //! # Place in the stack
 //! `wrap_call`: once per attempt, where the node is known. Its parent is the span that is current when the attempt begins: the call's,
 //! or one of yours in between. Reads: the attempt, its node, the deadline. Leaves: the headers of the trace on the request of this
-//! attempt; on the response, which attempt it was, for the call's span.
+//! attempt, in place of whatever other parent its metadata names.
 //!
 //! # Units and defaults
 //! | [`Attempts`] | spans | a node's handler hangs under |
@@ -30,10 +30,9 @@
 use std::sync::Arc;
 
 use ::http::Request;
-use opentelemetry::Context;
 use tonic::Code;
 use tower_layer::Layer;
-use tower_micro_call::{Deadline, Error, Notes};
+use tower_micro_call::{CallOptions, Deadline, Error, Metadata, Notes};
 use tower_micro_observe::{Ending, Observe, Observer, Watch, words};
 use tower_micro_selector::Candidate;
 use tracing::{Level, Span, event, field::Empty, span};
@@ -179,10 +178,33 @@ impl Observer for EachAttempt {
             facts: facts(),
         });
         // Without a call's layer outside nobody has sent the context yet.
-        if !propagation.is_in(request.headers()) {
-            Context::map_current(|cx| propagation.inject_headers(cx, request.headers_mut()));
+        if !propagation.is_in(request.headers())
+            && propagation.inject_current(request.headers_mut())
+        {
+            drop_other_parents(request, propagation);
         }
         attempt
+    }
+}
+
+/// Takes out of the metadata that is still to be written whatever names a parent: what flows in from a handler does, perhaps in a format
+/// that is not sent here, and would contradict ours.
+fn drop_other_parents<B: 'static>(request: &mut Request<B>, propagation: &Propagation) {
+    let Some(notes) = Notes::get_mut(request) else {
+        return;
+    };
+    let Some(options) = notes.options() else {
+        return;
+    };
+    let keys = options.get_metadata().iter().map(|(key, _)| key);
+    let parents = keys.filter(|key| propagation.is_field(key));
+    let mut nothing = Metadata::new();
+    for key in parents {
+        nothing.insert(key, "").expect("it is a key already");
+    }
+    if !nothing.is_empty() {
+        let options = CallOptions::clone(options).metadata(nothing);
+        notes.set_options(Arc::new(options), notes.deadline());
     }
 }
 
@@ -228,13 +250,15 @@ enum Seen {
 impl Facts {
     fn tell(&self, call: &Span, error: &Error) {
         let node = self.node.as_deref();
+        let (host, port) = node.map(|node| host_and_port(&node.address)).unzip();
         event!(
             target: attributes::ATTEMPT,
             parent: call,
             Level::INFO,
             { attributes::ATTEMPT_NUMBER } = i64::from(self.number) + 1,
             { attributes::NODE } = node.map(|node| &*node.id),
-            { attributes::PEER_ADDRESS } = node.map(|node| &*node.address),
+            { attributes::PEER_ADDRESS } = host,
+            { attributes::PEER_PORT } = port.flatten().map(i64::from),
             { attributes::STATUS_CODE } = words::code(error.code()),
             { attributes::ERROR_TYPE } = words::error_type(error),
             { attributes::DISPOSITION } = words::disposition(error),
@@ -244,10 +268,16 @@ impl Facts {
 }
 
 impl Watch for Attempt {
-    fn start<B, T>(&mut self, mut request: Request<B>, run: impl FnOnce(Request<B>) -> T) -> T {
+    fn start<B: 'static, T>(
+        &mut self,
+        mut request: Request<B>,
+        run: impl FnOnce(Request<B>) -> T,
+    ) -> T {
         match &mut self.seen {
             Seen::Itself(traced, propagation) => traced.start(|cx| {
-                propagation.inject_headers(cx, request.headers_mut());
+                if propagation.inject_headers(cx, request.headers_mut()) {
+                    drop_other_parents(&mut request, propagation);
+                }
                 run(request)
             }),
             Seen::ByItsCall(_) => run(request),
@@ -273,5 +303,82 @@ impl Watch for Attempt {
             (Seen::ByItsCall(call), Ending::Failed(error)) => self.facts.tell(&call, error),
             (Seen::ByItsCall(_), _) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use opentelemetry::{
+        Context,
+        trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TracerProvider},
+    };
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+    use tracing::subscriber::with_default;
+    use tracing_subscriber::{Registry, layer::SubscriberExt};
+
+    use super::*;
+
+    fn parent() -> Context {
+        let span = SpanContext::new(
+            TraceId::from(1),
+            SpanId::from(2),
+            TraceFlags::SAMPLED,
+            false,
+            Default::default(),
+        );
+        Context::new().with_remote_span_context(span)
+    }
+
+    /// What the metadata of the attempt still says when its layer, alone and with `attempts`, has handed it on; and its headers.
+    fn handed_on(attempts: Attempts) -> (Vec<String>, Vec<String>) {
+        let mut metadata = Metadata::new();
+        for (key, value) in [
+            ("x-b3-traceid", "4bf92f3577b34da6a3ce929d0e0e4736"),
+            ("x-b3-spanid", "00f067aa0ba902b7"),
+            ("x-tenant", "blue"),
+        ] {
+            metadata.insert(key, value).unwrap();
+        }
+        let options = CallOptions::new()
+            .timeout(Duration::from_secs(1))
+            .metadata(metadata);
+        let mut request = Request::new(());
+        Notes::of_mut(&mut request).set_options(Arc::new(options), None);
+        let settings = Settings::default();
+        let observer = EachAttempt { settings, attempts };
+        let look = |request: Request<()>| {
+            let options = Notes::of(&request).unwrap().options().unwrap();
+            assert_eq!(options.get_timeout(), Some(Duration::from_secs(1)));
+            let keys = options.get_metadata().iter().map(|(key, _)| key.to_owned());
+            let names = request.headers().keys().map(ToString::to_string);
+            (keys.collect(), names.collect())
+        };
+        match observer.begin(&mut request) {
+            Some(mut attempt) => attempt.start(request, look),
+            None => look(request),
+        }
+    }
+
+    #[test]
+    fn alone_it_sends_one_parent_whatever_flows_in() {
+        let tracer = SdkTracerProvider::builder().build().tracer("test");
+        let record = tracing_opentelemetry::layer().with_tracer(tracer);
+        let _parent = parent().attach();
+        with_default(Registry::default().with(record), || {
+            for attempts in [Attempts::Off, Attempts::Always] {
+                let (kept, headers) = handed_on(attempts);
+                assert_eq!(kept, ["X-Tenant"], "{attempts:?}");
+                assert_eq!(headers, ["traceparent"]);
+            }
+        });
+    }
+
+    #[test]
+    fn without_a_span_what_flows_in_flows_on() {
+        let (kept, headers) = handed_on(Attempts::Off);
+        assert_eq!(kept.len(), 3);
+        assert!(headers.is_empty());
     }
 }

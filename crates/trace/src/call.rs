@@ -141,7 +141,9 @@ impl Observer for Calls {
             return None;
         }
         let propagation = &self.settings.propagation;
-        Context::map_current(|cx| propagation.inject_headers(cx, request.headers_mut()));
+        if !propagation.inject_current(request.headers_mut()) {
+            return None;
+        }
         let ambient = without_parent(propagation)?;
         Some(Call::unseen(ambient, propagation.clone()))
     }
@@ -199,7 +201,11 @@ fn within<T>(ambient: Option<&Arc<Ambient>>, run: impl FnOnce() -> T) -> T {
 }
 
 impl Watch for Call {
-    fn start<B, T>(&mut self, mut request: Request<B>, run: impl FnOnce(Request<B>) -> T) -> T {
+    fn start<B: 'static, T>(
+        &mut self,
+        mut request: Request<B>,
+        run: impl FnOnce(Request<B>) -> T,
+    ) -> T {
         let Self {
             traced,
             propagation,
@@ -210,8 +216,7 @@ impl Watch for Call {
             return within(ambient.as_ref(), || run(request));
         };
         traced.start(|cx| {
-            if is_worth_sending(cx) {
-                propagation.inject_headers(cx, request.headers_mut());
+            if propagation.inject_headers(cx, request.headers_mut()) {
                 *ambient = without_parent(propagation);
             }
             within(ambient.as_ref(), || run(request))
@@ -270,5 +275,35 @@ mod tests {
         assert_eq!(headers["x-tenant"], "blue");
         assert_eq!(headers["x-plain"], "s3cret");
         assert!(headers["x-plain"].is_sensitive());
+    }
+
+    #[test]
+    fn baggage_that_stays_here_leaves_the_parent_that_flows_in() {
+        use opentelemetry::{KeyValue, baggage::BaggageExt};
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let mut metadata = Metadata::new();
+        metadata.insert("traceparent", parent).unwrap();
+        let flows_in = Arc::new(Ambient::new().with_metadata(metadata));
+        let held = Context::new().with_baggage([KeyValue::new("password", "hunter2")]);
+        let seen = ambient::within(flows_in, || {
+            let _held = held.attach();
+            let calls = Calls {
+                settings: Settings::default(),
+            };
+            let mut request = Request::new(());
+            let mut call = calls.begin(&mut request);
+            let flows_on = || {
+                ambient::current()
+                    .unwrap()
+                    .metadata
+                    .get("traceparent")
+                    .map(str::to_owned)
+            };
+            match &mut call {
+                Some(call) => call.start(request, |_| flows_on()),
+                None => flows_on(),
+            }
+        });
+        assert_eq!(seen.as_deref(), Some(parent));
     }
 }

@@ -114,10 +114,6 @@ impl<'a> Last<'a> {
     }
 }
 
-pub(crate) fn failed(span: &Span) {
-    span.record("otel.status_code", "ERROR");
-}
-
 /// The parts of `host:port` or `[v6]:port`.
 pub(crate) fn host_and_port(address: &str) -> (&str, Option<u16>) {
     let (host, port) = match address.rsplit_once(':') {

@@ -5,7 +5,8 @@
 //! of the request.
 //!
 //! # Units and defaults
-//! The span ends with the status of the answer, in its headers or its trailers; streams last to their end. Of the codes only UNKNOWN,
+//! The span ends with the status of the answer, in its headers or its trailers, whoever still holds a handle of it; streams last to their
+//! end. Of the codes only UNKNOWN,
 //! DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE and DATA_LOSS are errors of a server (semantic conventions). An answer that
 //! the caller lets go of is CANCELLED. The handler, and the body of a stream it answers with, run inside of the span; where the
 //! span is filtered out they run inside of the caller's context, so that the chain goes on. Headers that make no sense are no parent.
@@ -26,17 +27,17 @@
 //! Tasks that a handler spawns: give them the span with `tracing::Instrument::in_current_span`.
 
 use ::http::{HeaderMap, HeaderName, Request};
-use opentelemetry::{Context, trace::TraceContextExt};
+use opentelemetry::Context;
 use tower_layer::Layer;
 use tower_micro_observe::{Ending, ObserveExchange, Observer, Watch};
 use tracing::{Level, Span, field::Empty, span};
-use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::{
     Names, Propagation, attributes,
     ending::Last,
     names::{Role, asked},
     settings::Settings,
+    traced::Traced,
 };
 
 /// Makes [`HandlerTrace`] services. See the [module docs](self) for an example.
@@ -114,9 +115,9 @@ impl Observer for Handlers {
 
     fn begin<B: 'static>(&self, request: &mut Request<B>) -> Option<Handler> {
         let span = self.span(asked(request.uri().path()));
-        let handler = Handler::under(span, &self.settings.propagation, request.headers())?;
-        if !handler.span.is_disabled() {
-            self.settings.record(&handler.span, request.headers());
+        let handler = Handler::under(span.clone(), &self.settings.propagation, request.headers())?;
+        if !span.is_disabled() {
+            self.settings.record(&span, request.headers());
         }
         Some(handler)
     }
@@ -125,44 +126,42 @@ impl Observer for Handlers {
 /// A handler at work.
 #[derive(Debug)]
 pub struct Handler {
-    pub(crate) span: Span,
+    traced: Traced,
     /// The caller's context, where the span cannot hold it.
     caller: Option<Context>,
 }
 
 impl Handler {
-    /// Puts `span` under what `headers` name; `None` if there is nothing to look at and nothing to hand on.
+    /// Begins `span` under what `headers` name; `None` if there is nothing to look at and nothing to hand on.
     pub(crate) fn under(
         span: Span,
         propagation: &Propagation,
         headers: &HeaderMap,
     ) -> Option<Self> {
-        let caller = Context::map_current(|cx| propagation.extract_headers(cx, headers));
-        let caller = caller.filter(|cx| !hangs_under(&span, cx));
-        let is_seen = !span.is_disabled() || caller.is_some();
-        is_seen.then_some(Self { span, caller })
+        let caller = propagation.extract_on_current(headers);
+        let mut traced = Traced::new(span);
+        let hangs = traced.begin_under(caller.as_ref());
+        let caller = caller.filter(|_| !hangs);
+        let is_seen = !traced.is_disabled() || caller.is_some();
+        is_seen.then_some(Self { traced, caller })
     }
-}
 
-/// Puts `span` under `caller`, if there is anything to put. The result of `set_parent` does not tell: it is `Ok` for a span that other
-/// layers see and OpenTelemetry's does not.
-fn hangs_under(span: &Span, caller: &Context) -> bool {
-    if span.is_disabled() || span.set_parent(caller.clone()).is_err() {
-        return false;
+    /// Ends it with what `record` writes on its span.
+    pub(crate) fn finish(self, record: impl FnOnce(&Span)) {
+        self.traced.finish(record);
     }
-    let (own, parent) = (span.context(), caller.span().span_context().clone());
-    let is_recorded = own.span().span_context().is_valid();
-    is_recorded && (!parent.is_valid() || own.span().span_context().trace_id() == parent.trace_id())
 }
 
 impl Watch for Handler {
     fn within<T>(&mut self, run: impl FnOnce() -> T) -> T {
-        let _caller = self.caller.clone().map(Context::attach);
-        self.span.in_scope(run)
+        self.traced.within(|| {
+            let _caller = self.caller.clone().map(Context::attach);
+            run()
+        })
     }
 
     fn ended(self, ending: Ending<'_>) {
         let last = Last::of_server(&ending);
-        self.span.in_scope(|| last.record(&self.span));
+        self.finish(|span| last.record(span));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ::http::{HeaderMap, HeaderName};
-use opentelemetry::{Array, Context, StringValue, Value, trace::TraceContextExt};
+use opentelemetry::{Array, Context, StringValue, Value};
 use tracing::{Level, Span, level_filters::LevelFilter};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
@@ -34,20 +34,6 @@ impl Settings {
                 span.set_attribute(key, Value::Array(Array::String(values)));
             }
         }
-    }
-}
-
-/// The context that goes out with what happens in `span`: its own, or, when it is filtered out or no OpenTelemetry layer is there, the
-/// one that it stands in. The chain must not break because a span is not wanted.
-pub(crate) fn context_of(span: &Span) -> Context {
-    if span.is_disabled() {
-        return Context::current();
-    }
-    let cx = span.context();
-    if cx.span().span_context().is_valid() {
-        cx
-    } else {
-        Context::current()
     }
 }
 

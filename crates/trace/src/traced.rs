@@ -13,11 +13,11 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::ending::Last;
 
-/// A span that is not disabled, and that ends once.
+/// A span that ends once.
 #[derive(Debug)]
 pub(crate) struct Traced {
     span: Span,
-    /// OpenTelemetry's side of it, once it was entered.
+    /// OpenTelemetry's side of it, once it has begun.
     own: Option<Context>,
 }
 
@@ -27,24 +27,45 @@ impl Traced {
         Self { span, own }
     }
 
+    /// Begins it under `caller`, if there is one; says whether it hangs there. The result of `set_parent` does not tell: it is `Ok` for a
+    /// span that other layers see and OpenTelemetry's does not.
+    pub(crate) fn begin_under(&mut self, caller: Option<&Context>) -> bool {
+        let set = caller.map(|caller| self.span.set_parent(caller.clone()));
+        if self.span.is_disabled() || set.is_some_and(|set| set.is_err()) {
+            return false;
+        }
+        let own = self.span.context();
+        let id = own.span().span_context().clone();
+        self.own = id.is_valid().then_some(own);
+        let hangs_under = |caller: &Context| {
+            let parent = caller.span().span_context().clone();
+            !parent.is_valid() || id.trace_id() == parent.trace_id()
+        };
+        id.is_valid() && caller.is_none_or(hangs_under)
+    }
+
+    pub(crate) fn is_disabled(&self) -> bool {
+        self.span.is_disabled()
+    }
+
     /// Enters it for the first time; `run` gets the context that goes out with what happens in it. That is its own, or, if
     /// OpenTelemetry's layer does not see it, the one that it stands in: the chain must not break because a span is not wanted.
     pub(crate) fn start<T>(&mut self, run: impl FnOnce(&Context) -> T) -> T {
         let outside = current_id();
         let entered = self.span.enter();
-        let mut cx = Context::current();
-        let mut is_own = id(&cx) != outside;
-        if !is_own {
-            // Filtered out; or entering a span does not activate its context.
-            let asked = self.span.context();
-            is_own = asked.span().span_context().is_valid();
-            if is_own {
-                cx = asked;
-            }
-        }
+        let inside = Context::current();
+        // Filtered out; or entering a span does not activate its context; or its provider is shut down.
+        let is_own = id(&inside) != outside && is_valid(&inside);
+        let own = Some(inside).filter(|_| is_own);
+        let own = own.or_else(|| Some(self.span.context()).filter(is_valid));
+        let Some(cx) = own else {
+            drop(entered);
+            let cx = Context::current();
+            return self.span.in_scope(|| run(&cx));
+        };
         let outcome = run(&cx);
         drop(entered);
-        self.own = is_own.then_some(cx);
+        self.own = Some(cx);
         outcome
     }
 
@@ -56,8 +77,16 @@ impl Traced {
     pub(crate) fn end(self, last: &Last<'_>) {
         match &self.own {
             Some(cx) => write(cx, last),
-            // Its end is the last moment at which it was left.
-            None => self.span.in_scope(|| last.record(&self.span)),
+            None => self.finish(|span| last.record(span)),
+        }
+    }
+
+    /// Ends it with what `record` writes on it, for OpenTelemetry and for whoever else listens.
+    pub(crate) fn finish(self, record: impl FnOnce(&Span)) {
+        // Without OpenTelemetry its end is the last moment at which it was left.
+        self.span.in_scope(|| record(&self.span));
+        if let Some(cx) = &self.own {
+            cx.span().end();
         }
     }
 }
@@ -79,11 +108,15 @@ fn id(cx: &Context) -> SpanId {
     cx.span().span_context().span_id()
 }
 
+fn is_valid(cx: &Context) -> bool {
+    cx.span().span_context().is_valid()
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use opentelemetry::trace::TracerProvider;
+    use opentelemetry::trace::{SpanContext, TraceFlags, TraceId, TraceState, TracerProvider};
     use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
     use tonic::Code;
     use tower_micro_observe::Ending;
@@ -157,5 +190,26 @@ mod tests {
         let heard = listener.0.lock().unwrap();
         assert_eq!(heard.len(), 1, "{heard:?}");
         assert!(heard[0].contains("NOT_FOUND") && heard[0].contains("ERROR"));
+    }
+
+    #[test]
+    fn after_the_providers_shutdown_the_context_outside_goes_out() {
+        let provider = SdkTracerProvider::builder().build();
+        let record = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+        provider.shutdown().unwrap();
+        let outside = SpanContext::new(
+            TraceId::from(1),
+            SpanId::from(2),
+            TraceFlags::SAMPLED,
+            true,
+            TraceState::NONE,
+        );
+        let _outside = Context::new()
+            .with_remote_span_context(outside.clone())
+            .attach();
+        with_default(Registry::default().with(record), || {
+            let sent = |cx: &Context| assert_eq!(cx.span().span_context(), &outside);
+            Traced::new(call()).start(sent);
+        });
     }
 }

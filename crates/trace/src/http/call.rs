@@ -22,16 +22,13 @@
 
 use std::borrow::Cow;
 
-use ::http::{Request, Response};
+use ::http::{Request, Response, StatusCode};
 use tower_layer::Layer;
 use tower_micro_observe::{Ending, ObserveExchange, Observer, Watch};
 use tracing::{Level, Span, field::Empty, span};
 
-use super::{method, record_status, url::redacted, verb};
-use crate::{
-    Propagation, attributes, ending,
-    settings::{Settings, context_of},
-};
+use super::{method, record_end, url::redacted, verb};
+use crate::{Propagation, attributes, settings::Settings, traced::Traced};
 
 /// The path of a request with its parameters by name; an extension of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,35 +110,52 @@ impl Observer for HttpCalls {
     fn begin<B: 'static>(&self, request: &mut Request<B>) -> Option<HttpCall> {
         let span = span_of(request);
         let propagation = &self.settings.propagation;
-        propagation.inject_headers(&context_of(&span), request.headers_mut());
-        (!span.is_disabled()).then_some(HttpCall { span })
+        if span.is_disabled() {
+            propagation.inject_current(request.headers_mut());
+            return None;
+        }
+        Some(HttpCall {
+            traced: Traced::new(span),
+            propagation: propagation.clone(),
+            status: None,
+        })
     }
 }
 
 /// A request under way.
 #[derive(Debug)]
 pub struct HttpCall {
-    span: Span,
+    traced: Traced,
+    propagation: Propagation,
+    status: Option<StatusCode>,
 }
 
 impl Watch for HttpCall {
+    fn start<B: 'static, T>(
+        &mut self,
+        mut request: Request<B>,
+        run: impl FnOnce(Request<B>) -> T,
+    ) -> T {
+        self.traced.start(|cx| {
+            self.propagation.inject_headers(cx, request.headers_mut());
+            run(request)
+        })
+    }
+
     fn within<T>(&mut self, run: impl FnOnce() -> T) -> T {
-        self.span.in_scope(run)
+        self.traced.within(run)
     }
 
     fn answered<B: 'static>(&mut self, response: &mut Response<B>) {
-        record_status(&self.span, response.status(), 400);
+        self.status = Some(response.status());
     }
 
     fn ended(self, ending: Ending<'_>) {
-        let failure = match (ending.broken(), ending) {
-            (Some(kind), _) => kind,
-            (None, Ending::Dropped { answered: false }) => "cancelled",
-            _ => return self.span.in_scope(|| ()),
+        let Self { traced, status, .. } = self;
+        let broken = match ending {
+            Ending::Dropped { answered: false } => Some("cancelled"),
+            _ => ending.broken(),
         };
-        self.span.in_scope(|| {
-            self.span.record(attributes::ERROR_TYPE, failure);
-            ending::failed(&self.span);
-        });
+        traced.finish(|span| record_end(span, status, 400, broken));
     }
 }

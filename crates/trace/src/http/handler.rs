@@ -23,12 +23,12 @@
 
 use std::borrow::Cow;
 
-use ::http::{Extensions, Request, Response};
+use ::http::{Extensions, Request, Response, StatusCode};
 use tower_layer::Layer;
 use tower_micro_observe::{Ending, ObserveExchange, Observer, Watch};
 use tracing::{Level, Span, field::Empty, span};
 
-use super::{method, record_status, verb};
+use super::{method, record_end, verb};
 use crate::{Propagation, attributes, ending, handler::Handler, settings::Settings};
 
 /// Where a server's router leaves the route.
@@ -122,30 +122,30 @@ impl Observer for HttpHandlers {
     fn begin<B: 'static>(&self, request: &mut Request<B>) -> Option<HttpHandler> {
         let span = self.span(request);
         let propagation = &self.settings.propagation;
-        Handler::under(span, propagation, request.headers()).map(HttpHandler)
+        let handler = Handler::under(span, propagation, request.headers())?;
+        let status = None;
+        Some(HttpHandler { handler, status })
     }
 }
 
 /// An HTTP handler at work.
 #[derive(Debug)]
-pub struct HttpHandler(Handler);
+pub struct HttpHandler {
+    handler: Handler,
+    status: Option<StatusCode>,
+}
 
 impl Watch for HttpHandler {
     fn within<T>(&mut self, run: impl FnOnce() -> T) -> T {
-        self.0.within(run)
+        self.handler.within(run)
     }
 
     fn answered<B: 'static>(&mut self, response: &mut Response<B>) {
-        record_status(&self.0.span, response.status(), 500);
+        self.status = Some(response.status());
     }
 
     fn ended(self, ending: Ending<'_>) {
-        let span = &self.0.span;
-        span.in_scope(|| {
-            if let Some(kind) = ending.broken() {
-                span.record(attributes::ERROR_TYPE, kind);
-                ending::failed(span);
-            }
-        });
+        let Self { handler, status } = self;
+        handler.finish(|span| record_end(span, status, 500, ending.broken()));
     }
 }

@@ -10,7 +10,7 @@ pub use call::{HttpCall, HttpCallTrace, HttpCallTraceLayer, HttpCalls, UrlTempla
 pub use handler::{HttpHandler, HttpHandlerTrace, HttpHandlerTraceLayer, HttpHandlers};
 
 use ::http::{Method, StatusCode};
-use tracing::Span;
+use tracing::{Span, record_all};
 
 use crate::attributes;
 
@@ -38,11 +38,14 @@ fn verb(given: &Method) -> &str {
     }
 }
 
-/// Writes the status; `from` is the first one that is an error.
-fn record_status(span: &Span, status: StatusCode, from: u16) {
-    span.record(attributes::HTTP_STATUS, i64::from(status.as_u16()));
-    if status.as_u16() >= from {
-        span.record(attributes::ERROR_TYPE, status.as_str());
-        crate::ending::failed(span);
-    }
+/// Writes how an exchange ended, once: a status that is an error, from `errors` on, says more than what broke after it.
+fn record_end(span: &Span, status: Option<StatusCode>, errors: u16, broken: Option<&str>) {
+    let refused = status.filter(|status| status.as_u16() >= errors);
+    let kind = refused.as_ref().map(StatusCode::as_str).or(broken);
+    record_all!(
+        span,
+        { attributes::HTTP_STATUS } = status.map(|status| i64::from(status.as_u16())),
+        { attributes::ERROR_TYPE } = kind,
+        otel.status_code = kind.map(|_| "ERROR"),
+    );
 }

@@ -5,7 +5,7 @@
 
 use opentelemetry::{
     Context,
-    baggage::{Baggage, BaggageExt},
+    baggage::{Baggage, BaggageExt, KeyValueMetadata},
     propagation::{Extractor, Injector},
 };
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
@@ -27,7 +27,7 @@ const ENCODED: &AsciiSet = &CONTROLS
     .add(b'=')
     .add(b'\\');
 
-/// Adds to `cx` what is allowed of what came.
+/// Adds to `cx`, and to the baggage that it carries, what is allowed of what came.
 pub(super) fn extract(
     cx: Context,
     allowed: &[String],
@@ -60,11 +60,11 @@ pub(super) fn extract(
     if baggage.is_empty() {
         return cx;
     }
-    cx.with_baggage(
-        baggage
-            .iter()
-            .map(|(key, (value, _))| opentelemetry::KeyValue::new(key.clone(), value.clone())),
-    )
+    let all = cx.baggage().iter().chain(&baggage);
+    let all = all.map(|(key, (value, about))| {
+        KeyValueMetadata::new(key.clone(), value.clone(), about.clone())
+    });
+    cx.with_baggage(all.collect::<Vec<_>>())
 }
 
 fn member(text: &str) -> Option<(&str, &str)> {

@@ -157,7 +157,8 @@ impl Propagation {
         self.change(|settings| settings.baggage = keys.collect())
     }
 
-    /// Sends and reads what another propagator does, besides. It is asked for a parent when no format has one.
+    /// Sends and reads what another propagator does, besides. A parent that it finds counts when no format has one; the rest of what it
+    /// finds, baggage or values of its own, always.
     #[must_use]
     pub fn with(self, other: impl TextMapPropagator + Send + Sync + 'static) -> Self {
         self.change(|settings| settings.others.push(Arc::new(other)))
@@ -173,12 +174,12 @@ impl Propagation {
     }
 
     /// Writes `cx` into `headers`, in place of whatever parent they named. Without a span in `cx`, or baggage that is sent, they stay as
-    /// they are.
-    pub fn inject_headers(&self, cx: &Context, headers: &mut HeaderMap) {
+    /// they are. Says whether there was anything to write.
+    pub fn inject_headers(&self, cx: &Context, headers: &mut HeaderMap) -> bool {
         let span = cx.span();
         let span = span.span_context();
         if self.0.fields.is_empty() || !(span.is_valid() || self.0.sends_baggage_of(cx)) {
-            return;
+            return false;
         }
         let is_written = span.is_valid() && self.0.inject.contains(&Format::W3c);
         self.clear(headers, is_written);
@@ -189,6 +190,26 @@ impl Propagation {
             }
         }
         self.0.inject_besides(cx, &mut HeadersMut(headers));
+        true
+    }
+
+    /// The same with the context that is current.
+    pub(crate) fn inject_current(&self, headers: &mut HeaderMap) -> bool {
+        self.with_current(|cx| self.inject_headers(cx, headers))
+    }
+
+    /// The same as [`extract_headers`](Self::extract_headers), on top of the context that is current.
+    pub(crate) fn extract_on_current(&self, headers: &HeaderMap) -> Option<Context> {
+        self.with_current(|cx| self.extract_headers(cx, headers))
+    }
+
+    /// While the current context is lent nobody can make another one current, which a propagator that is not ours may want to.
+    fn with_current<T>(&self, run: impl FnOnce(&Context) -> T) -> T {
+        if self.0.others.is_empty() {
+            Context::map_current(run)
+        } else {
+            run(&Context::current())
+        }
     }
 
     /// The parent that `headers` name, on top of `cx`; `None` if they name none and carry no baggage.
@@ -199,9 +220,17 @@ impl Propagation {
             .filter(is_worth_sending)
     }
 
-    /// Whether `headers` name a parent in a format that is known here.
+    /// Whether `headers` name a parent that can be read, in a format that is sent or read here.
     pub(crate) fn is_in(&self, headers: &HeaderMap) -> bool {
-        headers.keys().any(|name| self.is_field(name.as_str()))
+        if !headers.keys().any(|name| self.is_field(name.as_str())) {
+            return false;
+        }
+        let Settings {
+            inject, extract, ..
+        } = &*self.0;
+        let from = &Headers(headers);
+        let mut formats = inject.iter().chain(extract);
+        formats.any(|format| format.extract(from).is_some()) || self.0.others_find_parent(from)
     }
 
     /// Whether a header, in any case, is part of a format that is known here.
@@ -231,6 +260,19 @@ impl Settings {
         for other in &self.others {
             other.inject_context(cx, into);
         }
+    }
+
+    /// What other propagators find, on top of `cx`.
+    fn extract_besides(&self, cx: &Context, from: &dyn Extractor) -> Context {
+        let others = self.others.iter();
+        others.fold(cx.clone(), |cx, other| {
+            other.extract_with_context(&cx, from)
+        })
+    }
+
+    fn others_find_parent(&self, from: &dyn Extractor) -> bool {
+        let found = || self.extract_besides(&Context::new(), from);
+        !self.others.is_empty() && found().span().span_context().is_valid()
     }
 
     /// Whether any of it goes out; what other propagators send is not known.
@@ -274,17 +316,13 @@ impl TextMapPropagator for Propagation {
 
     fn extract_with_context(&self, cx: &Context, from: &dyn Extractor) -> Context {
         let Settings {
-            extract,
-            baggage,
-            others,
-            ..
+            extract, baggage, ..
         } = &*self.0;
         let mut parents = extract.iter().filter_map(|format| format.extract(from));
+        let found = self.0.extract_besides(cx, from);
         let found = match parents.next() {
-            Some(parent) => cx.with_remote_span_context(parent),
-            None => others.iter().fold(cx.clone(), |cx, other| {
-                other.extract_with_context(&cx, from)
-            }),
+            Some(parent) => found.with_remote_span_context(parent),
+            None => found,
         };
         let jaeger = extract.contains(&Format::Jaeger);
         baggage::extract(found, baggage, jaeger, from)

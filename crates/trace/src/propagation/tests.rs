@@ -333,6 +333,67 @@ fn another_propagator_has_its_say_when_no_format_has() {
     assert_eq!(sent["traceparent"], w3c);
 }
 
+#[test]
+fn what_another_propagator_finds_besides_a_parent_is_kept_when_a_format_has_one() {
+    let sdk = opentelemetry_sdk::propagation::BaggagePropagator::new();
+    let propagation = Propagation::new().baggage(["tenant"]).with(sdk);
+    let w3c = format!("00-{TRACE}-{SPAN}-01");
+    let came = headers(&[("traceparent", &w3c), ("baggage", "tenant=a,region=north")]);
+    let cx = propagation.extract_headers(&Context::new(), &came).unwrap();
+    assert_eq!(cx.span().span_context().trace_id().to_string(), TRACE);
+    let held = |key| cx.baggage().get(key).map(ToString::to_string);
+    assert_eq!(held("region"), Some("north".to_owned()));
+    assert_eq!(held("tenant"), Some("a".to_owned()));
+}
+
+/// Makes a context of its own current, as a propagator may that asks others.
+#[derive(Debug)]
+struct Attaching;
+
+impl TextMapPropagator for Attaching {
+    fn inject_context(&self, cx: &Context, into: &mut dyn Injector) {
+        let _current = cx.clone().attach();
+        into.set("x-attached", "yes".to_owned());
+    }
+
+    fn extract_with_context(&self, cx: &Context, _: &dyn Extractor) -> Context {
+        let _current = cx.clone().attach();
+        cx.clone()
+    }
+
+    fn fields(&self) -> FieldIter<'_> {
+        FieldIter::new(&[])
+    }
+}
+
+#[test]
+fn a_propagator_may_make_another_context_current() {
+    let propagation = Propagation::new().with(Attaching);
+    let mut carried = headers(&[("traceparent", &format!("00-{TRACE}-{SPAN}-01"))]);
+    let _current = context(true).attach();
+    assert!(propagation.extract_on_current(&carried).is_some());
+    assert!(propagation.inject_current(&mut carried));
+    assert_eq!(carried["x-attached"], "yes");
+}
+
+#[test]
+fn only_what_names_a_parent_that_can_be_read_is_one() {
+    let propagation = Propagation::none()
+        .inject([Format::B3Single])
+        .extract([Format::W3c])
+        .baggage(["tenant"]);
+    let is_in = |name, value: &str| propagation.is_in(&headers(&[(name, value)]));
+    let w3c = format!("00-{TRACE}-{SPAN}-01");
+    assert!(is_in("traceparent", &w3c));
+    assert!(is_in("b3", &format!("{TRACE}-{SPAN}-1")), "it is sent here");
+    assert!(!is_in("baggage", "tenant=a"));
+    assert!(!is_in("traceparent", "none"));
+    assert!(!is_in("uber-trace-id", &format!("{TRACE}:{SPAN}:0:1")));
+    let sdk = opentelemetry_sdk::propagation::TraceContextPropagator::new();
+    let others = Propagation::none().with(sdk);
+    assert!(others.is_in(&headers(&[("traceparent", &w3c)])));
+}
+
 /// Text that is nearly a parent.
 fn nearly() -> impl Strategy<Value = String> {
     let broken = prop_oneof![
@@ -427,7 +488,7 @@ fn baggage_that_stays_here_takes_nothing_off() {
     let cx = Context::new().with_baggage([KeyValue::new("password", "hunter2")]);
     for propagation in [Propagation::new(), Propagation::new().baggage(["tenant"])] {
         let mut left = headers.clone();
-        propagation.inject_headers(&cx, &mut left);
+        assert!(!propagation.inject_headers(&cx, &mut left));
         assert_eq!(left, headers);
     }
 }
