@@ -167,6 +167,7 @@ async fn a_method_that_anybody_can_make_up_is_no_name() {
     assert_eq!(tree(&seen), "HTTP CLIENT\n  HTTP / SERVER\n");
     assert!(
         seen.iter()
-            .all(|span| span.get("http.request.method") == "_OTHER")
+            .all(|span| span.get("http.request.method") == "_OTHER"
+                && span.get("http.request.method_original") == "BREW")
     );
 }

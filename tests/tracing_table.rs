@@ -103,7 +103,7 @@ const TABLE: [(&str, SpanKind, &[&str], &[&str]); 5] = [
         "handler",
         SpanKind::Server,
         &["rpc.system.name", "rpc.method", "rpc.response.status_code"],
-        &["error.type"],
+        &["error.type", "rpc.method_original"],
     ),
     (
         "http call",
@@ -114,13 +114,22 @@ const TABLE: [(&str, SpanKind, &[&str], &[&str]); 5] = [
             "server.address",
             "server.port",
         ],
-        &["error.type", "http.response.status_code"],
+        &[
+            "error.type",
+            "http.request.method_original",
+            "http.response.status_code",
+        ],
     ),
     (
         "http handler",
         SpanKind::Server,
         &["http.request.method", "url.path", "url.scheme"],
-        &["error.type", "http.response.status_code", "http.route"],
+        &[
+            "error.type",
+            "http.request.method_original",
+            "http.response.status_code",
+            "http.route",
+        ],
     ),
 ];
 

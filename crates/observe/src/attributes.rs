@@ -19,6 +19,8 @@ pub const HANDLER: &str = "tower_micro::handler";
 pub const SYSTEM: &str = "rpc.system.name";
 /// `package.Service/Method`.
 pub const METHOD: &str = "rpc.method";
+/// What was asked for, where the method is `_OTHER`; of a long one the beginning.
+pub const METHOD_ORIGINAL: &str = "rpc.method_original";
 /// The gRPC code by its name: `OK`, `DEADLINE_EXCEEDED`.
 pub const STATUS_CODE: &str = "rpc.response.status_code";
 /// The group of nodes that is called: the name of the service, as in the registry.
@@ -36,6 +38,8 @@ pub const REQUEST_METADATA: &str = "rpc.request.metadata.";
 
 /// The HTTP method, or `_OTHER`.
 pub const HTTP_METHOD: &str = "http.request.method";
+/// What was asked for, where the method is `_OTHER`; of a long one the beginning.
+pub const HTTP_METHOD_ORIGINAL: &str = "http.request.method_original";
 /// The HTTP status.
 pub const HTTP_STATUS: &str = "http.response.status_code";
 /// The route a request matched, with its parameters by name.

@@ -176,6 +176,8 @@ where
         Poll::Ready(match answer {
             Ok(response) => {
                 let mut response = AnswerBody::adopt(response);
+                // What is still under way in it, as the loser of a hedge is, ends before what it is part of.
+                this.answer.set(None);
                 open.answered(&mut response);
                 if let Some(open) = this.open.take() {
                     response.body_mut().on_end(open);

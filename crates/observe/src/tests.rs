@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     future::{pending, ready},
     sync::{Arc, Mutex},
+    task::Poll::Ready,
 };
 
 use bytes::Bytes;
@@ -289,6 +290,30 @@ async fn a_call_ends_with_its_answer_or_its_error() {
         .await
         .unwrap();
     assert!(diary.text().ends_with("answered Ok"));
+}
+
+// As the attempt does that a hedge has overtaken.
+#[tokio::test]
+async fn what_is_under_way_inside_of_a_call_ends_before_it() {
+    struct Beside(Diary);
+
+    impl Drop for Beside {
+        fn drop(&mut self) {
+            self.0.write("beside");
+        }
+    }
+
+    let diary = Diary::default();
+    let overtakes = |_: Request<()>| {
+        let beside = Beside(diary.clone());
+        std::future::poll_fn(move |_| {
+            let _beside = &beside;
+            Ready(Ok::<_, Error>(Response::new(ResponseBody::empty())))
+        })
+    };
+    let call = ObserveLayer::new(diary.clone()).layer(service_fn(overtakes));
+    call.oneshot(Request::new(())).await.unwrap();
+    assert_eq!(diary.text(), "beside answered Ok");
 }
 
 #[tokio::test]

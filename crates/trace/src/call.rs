@@ -37,7 +37,7 @@ use tracing::{Level, Span, field::Empty, span};
 use crate::{
     Names, Propagation, attributes,
     ending::Last,
-    names::Role,
+    names::{Role, bare},
     propagation::is_worth_sending,
     settings::{Settings, is_idle},
     traced::Traced,
@@ -107,7 +107,7 @@ impl Calls {
             otel.name = &*self.settings.names.of(Role::Call, path, service),
             otel.kind = "client",
             { attributes::SYSTEM } = "grpc",
-            { attributes::METHOD } = path.strip_prefix('/').unwrap_or(path),
+            { attributes::METHOD } = bare(path),
             { attributes::SERVER_ADDRESS } = service.or_else(|| request.uri().host()),
             { attributes::STATUS_CODE } = Empty,
             { attributes::ERROR_TYPE } = Empty,

@@ -34,8 +34,8 @@ use tracing::{Level, Span, field::Empty, span};
 
 use crate::{
     Names, Propagation, attributes,
-    ending::Last,
-    names::{Role, asked},
+    ending::{Last, cut},
+    names::{Methods, Role, bare},
     settings::Settings,
     traced::Traced,
 };
@@ -44,6 +44,7 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct HandlerTraceLayer {
     settings: Settings,
+    methods: Methods,
 }
 
 impl HandlerTraceLayer {
@@ -56,6 +57,14 @@ impl HandlerTraceLayer {
     #[must_use]
     pub const fn names(mut self, names: Names) -> Self {
         self.settings.names = names;
+        self
+    }
+
+    /// The methods that the server has, as `package.Service/Method`. Spans of calls to any other are called `_OTHER`, and tell what was
+    /// asked for in `rpc.method_original`: a caller can make up names without end. Without this any path of up to 256 letters is a name.
+    #[must_use]
+    pub fn methods(mut self, methods: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        self.methods = Methods::of(methods);
         self
     }
 
@@ -78,8 +87,8 @@ impl<S> Layer<S> for HandlerTraceLayer {
     type Service = HandlerTrace<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let settings = self.settings.clone();
-        ObserveExchange::new(inner, Handlers { settings })
+        let (settings, methods) = (self.settings.clone(), self.methods.clone());
+        ObserveExchange::new(inner, Handlers { settings, methods })
     }
 }
 
@@ -90,10 +99,13 @@ pub type HandlerTrace<S> = ObserveExchange<S, Handlers>;
 #[derive(Clone, Debug)]
 pub struct Handlers {
     settings: Settings,
+    methods: Methods,
 }
 
 impl Handlers {
-    fn span(&self, path: &str) -> Span {
+    fn span(&self, asked: &str) -> Span {
+        let path = self.methods.asked(asked);
+        let original = (path != asked).then(|| cut(bare(asked)));
         span!(
             target: attributes::HANDLER,
             Level::INFO,
@@ -101,7 +113,8 @@ impl Handlers {
             otel.name = &*self.settings.names.of(Role::Handler, path, None),
             otel.kind = "server",
             { attributes::SYSTEM } = "grpc",
-            { attributes::METHOD } = path.strip_prefix('/').unwrap_or(path),
+            { attributes::METHOD } = bare(path),
+            { attributes::METHOD_ORIGINAL } = original,
             { attributes::STATUS_CODE } = Empty,
             { attributes::ERROR_TYPE } = Empty,
             otel.status_code = Empty,
@@ -114,7 +127,7 @@ impl Observer for Handlers {
     type Watch = Handler;
 
     fn begin<B: 'static>(&self, request: &mut Request<B>) -> Option<Handler> {
-        let span = self.span(asked(request.uri().path()));
+        let span = self.span(request.uri().path());
         let handler = Handler::under(span.clone(), &self.settings.propagation, request.headers())?;
         if !span.is_disabled() {
             self.settings.record(&span, request.headers());

@@ -1,6 +1,6 @@
 //! What spans are called.
 
-use std::ops::Deref;
+use std::{collections::HashSet, ops::Deref, sync::Arc};
 
 use smallvec::SmallVec;
 use tower_micro_call::micro::{ServiceMethod, service_from_method};
@@ -22,13 +22,34 @@ pub enum Names {
 /// Longer paths are nobody's method: a server can be asked for anything.
 const LONGEST: usize = 256;
 
-/// The path a server was asked for, if it can be a method's.
-pub(crate) fn asked(path: &str) -> &str {
-    if path.len() <= LONGEST {
-        path
-    } else {
-        "/_OTHER"
+/// What stands for a method that is none of ours.
+const OTHER: &str = "/_OTHER";
+
+/// The methods that a server has.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Methods(Option<Arc<HashSet<Box<str>>>>);
+
+impl Methods {
+    /// These, with or without a slash in front.
+    pub(crate) fn of(methods: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let methods = methods.into_iter();
+        let all = methods.map(|method| bare(method.as_ref()).into());
+        Self(Some(Arc::new(all.collect())))
     }
+
+    /// The path a server was asked for, if it can be a method's.
+    pub(crate) fn asked<'a>(&self, path: &'a str) -> &'a str {
+        let is_ours = match &self.0 {
+            Some(known) => known.contains(bare(path)),
+            None => path.len() <= LONGEST,
+        };
+        if is_ours { path } else { OTHER }
+    }
+}
+
+/// A gRPC path as `package.Service/Method`.
+pub(crate) fn bare(path: &str) -> &str {
+    path.strip_prefix('/').unwrap_or(path)
 }
 
 /// Who works under the span.
@@ -70,7 +91,7 @@ impl Deref for Name<'_> {
 impl Names {
     /// The name of the span of `role` for the gRPC `path`; `service` is the callee's name in the registry, if it is known.
     pub(crate) fn of<'a>(self, role: Role, path: &'a str, service: Option<&str>) -> Name<'a> {
-        let method = path.strip_prefix('/').unwrap_or(path);
+        let method = bare(path);
         match self {
             Self::Otel => otel(role, method),
             Self::GoMicro => go_micro(path, service),
@@ -104,8 +125,10 @@ fn go_micro<'a>(path: &'a str, service: Option<&str>) -> Name<'a> {
     else {
         return Name::Said(path);
     };
-    let service = service.unwrap_or_else(|| service_from_method(path));
-    Name::written(&[service, ".", endpoint, ".", method])
+    match service.unwrap_or_else(|| service_from_method(path)) {
+        "" => Name::written(&[endpoint, ".", method]),
+        service => Name::written(&[service, ".", endpoint, ".", method]),
+    }
 }
 
 #[cfg(test)]
@@ -133,12 +156,24 @@ mod tests {
     fn go_micro_names_the_service_as_the_registry_does() {
         let name = Names::GoMicro.of(Role::Call, PATH, Some("go.micro.srv.greeter"));
         assert_eq!(&*name, "go.micro.srv.greeter.Greeter.SayHello");
+        let bare = Names::GoMicro.of(Role::Handler, "/Greeter/SayHello", None);
+        assert_eq!(&*bare, "Greeter.SayHello");
     }
 
     #[test]
     fn a_path_without_end_is_no_name() {
-        assert_eq!(asked(PATH), PATH);
-        assert_eq!(asked(&format!("/{}", "x".repeat(LONGEST))), "/_OTHER");
+        let any = Methods::default();
+        assert_eq!(any.asked(PATH), PATH);
+        assert_eq!(any.asked(&format!("/{}", "x".repeat(LONGEST))), OTHER);
+    }
+
+    #[test]
+    fn what_a_server_does_not_have_is_no_name_where_its_methods_are_known() {
+        for method in ["greeter.Greeter/SayHello", PATH] {
+            let known = Methods::of([method]);
+            assert_eq!(known.asked(PATH), PATH);
+            assert_eq!(known.asked("/greeter.Greeter/Guess1"), OTHER);
+        }
     }
 
     #[test]

@@ -27,7 +27,7 @@ use tower_layer::Layer;
 use tower_micro_observe::{Ending, ObserveExchange, Observer, Watch};
 use tracing::{Level, Span, field::Empty, span};
 
-use super::{method, record_end, url::redacted, verb};
+use super::{method, original, record_end, url::redacted, verb};
 use crate::{Propagation, attributes, settings::Settings, traced::Traced};
 
 /// The path of a request with its parameters by name; an extension of the request.
@@ -94,6 +94,7 @@ fn span_of<B>(request: &Request<B>) -> Span {
         otel.name = &*name(request),
         otel.kind = "client",
         { attributes::HTTP_METHOD } = method(request.method()),
+        { attributes::HTTP_METHOD_ORIGINAL } = original(request.method()),
         { attributes::URL_FULL } = &*redacted(uri),
         { attributes::SERVER_ADDRESS } = uri.host(),
         { attributes::SERVER_PORT } = i64::from(uri.port_u16().unwrap_or(standard)),

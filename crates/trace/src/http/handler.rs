@@ -5,7 +5,8 @@
 //!
 //! # Units and defaults
 //! Named `GET /users/{id}` if the route is known, else `GET`. From 500 on a status is an error. The handler, and the body it answers
-//! with, run inside of the span.
+//! with, run inside of the span. `url.scheme` is that of the request's URI; where that has none, as in HTTP/1.1, it is `http`, whatever
+//! stands in front. A request that is let go of before it is answered has no status, and is no error of the server.
 //!
 //! # Errors
 //! None of its own.
@@ -28,7 +29,7 @@ use tower_layer::Layer;
 use tower_micro_observe::{Ending, ObserveExchange, Observer, Watch};
 use tracing::{Level, Span, field::Empty, span};
 
-use super::{method, record_end, verb};
+use super::{method, original, record_end, verb};
 use crate::{Propagation, attributes, ending, handler::Handler, settings::Settings};
 
 /// Where a server's router leaves the route.
@@ -105,6 +106,7 @@ impl HttpHandlers {
             otel.name = &*name(),
             otel.kind = "server",
             { attributes::HTTP_METHOD } = method(request.method()),
+            { attributes::HTTP_METHOD_ORIGINAL } = original(request.method()),
             { attributes::URL_PATH } = ending::cut(request.uri().path()),
             { attributes::URL_SCHEME } = request.uri().scheme_str().unwrap_or("http"),
             { attributes::HTTP_ROUTE } = route,

@@ -12,7 +12,7 @@ pub use handler::{HttpHandler, HttpHandlerTrace, HttpHandlerTraceLayer, HttpHand
 use ::http::{Method, StatusCode};
 use tracing::{Span, record_all};
 
-use crate::attributes;
+use crate::{attributes, ending::cut};
 
 /// The method, if it is one that everybody knows: anybody can make up names without end.
 fn method(method: &Method) -> &str {
@@ -28,6 +28,12 @@ fn method(method: &Method) -> &str {
         | Method::TRACE => method.as_str(),
         _ => "_OTHER",
     }
+}
+
+/// The method as it was asked for, if [`method`] does not tell.
+fn original(given: &Method) -> Option<&str> {
+    let told = method(given) == given.as_str();
+    (!told).then(|| cut(given.as_str()))
 }
 
 /// What the name of a span begins with.

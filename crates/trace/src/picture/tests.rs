@@ -141,8 +141,12 @@ a.B/C                    ├─────────────────�
 fn orphans_circles_and_spans_without_length_are_drawn_too() {
     let orphan = span(2, 9, "orphan", SpanKind::Internal, (5, 5), "");
     let circle = span(3, 3, "circle", SpanKind::Internal, (5, 6), "");
-    let text = Trace::all(&[orphan, circle])[0].waterfall();
-    assert!(text.contains("orphan"), "{text}");
+    let mutual = [(4, 5, "four"), (5, 4, "five")]
+        .map(|(id, parent, name)| span(id, parent, name, SpanKind::Internal, (5, 6), ""));
+    let [four, five] = mutual;
+    let text = Trace::all(&[orphan, circle, four, five])[0].waterfall();
+    let names: Vec<_> = text.lines().map(|line| line[..8].trim_end()).collect();
+    assert_eq!(names, ["orphan", "circle", "five", "  four"], "{text}");
     assert!(Trace::all(&Vec::<SpanData>::new()).is_empty());
 }
 

@@ -144,9 +144,17 @@ impl<'a> Family<'a> {
         }
     }
 
-    /// Draws all of them, without recursion: a trace may be deeper than a thread's stack.
+    /// Draws all of them: those that stand under a root, and then those that stand in a circle, from any of its spans on.
     fn visit(&mut self) {
-        let mut under_way = vec![self.siblings(SpanId::INVALID, 0)];
+        self.visit_from(SpanId::INVALID);
+        while let Some((&parent, _)) = self.children.first_key_value() {
+            self.visit_from(SpanId::from_bytes(parent));
+        }
+    }
+
+    /// Draws what stands under `parent`, without recursion: a trace may be deeper than a thread's stack.
+    fn visit_from(&mut self, parent: SpanId) {
+        let mut under_way = vec![self.siblings(parent, 0)];
         while let Some(siblings) = under_way.last_mut() {
             let Some(span) = siblings.left.next() else {
                 under_way.pop();
