@@ -115,6 +115,11 @@ pub trait Registry: Debug + Send + Sync + 'static {
 
     /// What kind of registry this is, such as `memory`: for messages.
     fn name(&self) -> &str;
+
+    /// Whether its watches never end, and go on after an `Err`. Those of a [`Cache`](crate::Cache) do, and need none in front.
+    fn keeps_watching(&self) -> bool {
+        false
+    }
 }
 
 impl<R: Registry + ?Sized> Registry for Arc<R> {
@@ -140,6 +145,10 @@ impl<R: Registry + ?Sized> Registry for Arc<R> {
 
     fn name(&self) -> &str {
         (**self).name()
+    }
+
+    fn keeps_watching(&self) -> bool {
+        (**self).keeps_watching()
     }
 }
 

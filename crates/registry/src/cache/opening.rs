@@ -38,34 +38,34 @@ struct NoReset {
     service: ServiceName,
 }
 
+/// Each look has `limit`.
 pub(super) async fn open(
     registry: Arc<dyn Registry>,
     service: ServiceName,
     empty: Empty,
     limit: Duration,
 ) -> Result<Opened, Error> {
-    match timeout(limit, read(&*registry, &service, empty)).await {
-        Ok(result) => result,
-        Err(_) => Err(Error::unavailable(
-            registry.name(),
-            NoAnswer { service, limit },
-        )),
-    }
-}
-
-async fn read(
-    registry: &dyn Registry,
-    service: &ServiceName,
-    empty: Empty,
-) -> Result<Opened, Error> {
-    let opened = begin(registry, service).await?;
+    let opened = look(&*registry, &service, limit).await?;
     match empty {
         Empty::Confirm if compare::nodes(&opened.set) == 0 => Ok(Opened {
             is_confirmed: true,
-            ..begin(registry, service).await?
+            ..look(&*registry, &service, limit).await?
         }),
         _ => Ok(opened),
     }
+}
+
+async fn look(
+    registry: &dyn Registry,
+    service: &ServiceName,
+    limit: Duration,
+) -> Result<Opened, Error> {
+    let read = timeout(limit, begin(registry, service)).await;
+    read.unwrap_or_else(|_| {
+        let service = service.clone();
+        let hung = NoAnswer { service, limit };
+        Err(Error::unavailable(registry.name(), hung))
+    })
 }
 
 async fn begin(registry: &dyn Registry, service: &ServiceName) -> Result<Opened, Error> {

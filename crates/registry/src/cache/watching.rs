@@ -32,8 +32,41 @@ pub(super) struct Watching {
     /// Since when nothing has failed.
     good_since: Option<Instant>,
     failures: u32,
-    /// The last thing the registry said was a set without a node, which we did not believe yet.
-    doubted: bool,
+    doubt: Doubt,
+}
+
+/// What is made of sets without a node.
+#[derive(Default)]
+struct Doubt {
+    /// The last thing the registry said was one, which we did not believe yet.
+    is_open: bool,
+    /// When one was not believed last.
+    last: Option<Instant>,
+    /// How many were not, one soon after the other.
+    count: u32,
+}
+
+impl Doubt {
+    /// Whether one was not believed, and nothing has spoken against it within `time`.
+    fn is_open(&self, time: Duration) -> bool {
+        self.is_open && self.last.is_some_and(|last| last.elapsed() < time)
+    }
+
+    /// One is not believed now; how many were not before it, with less than `quiet` in between.
+    fn raise(&mut self, quiet: Duration) -> u32 {
+        if !self.last.is_some_and(|last| last.elapsed() < quiet) {
+            self.count = 0;
+        }
+        self.is_open = true;
+        self.last = Some(Instant::now());
+        let before = self.count;
+        self.count = before.saturating_add(1);
+        before
+    }
+
+    fn settle(&mut self) {
+        self.is_open = false;
+    }
 }
 
 type Item = Result<Change, Error>;
@@ -56,7 +89,7 @@ impl Watching {
             clock: None,
             good_since: None,
             failures: 0,
-            doubted: false,
+            doubt: Doubt::default(),
         };
         watching.open(Empty::Believe);
         watching
@@ -74,7 +107,7 @@ impl Watching {
     }
 
     fn open_again(&mut self) {
-        self.doubted = false;
+        self.doubt.settle();
         self.open(if self.has_nodes() {
             Empty::Confirm
         } else {
@@ -97,8 +130,12 @@ impl Watching {
         } = opened;
         // There may have been no nodes yet when it was asked for.
         if !is_confirmed && self.is_doubtful(&set) {
-            self.doubt();
+            self.look_again();
             return None;
+        }
+        // A set with nodes may be what the registry always begins with: the one that follows on it decides.
+        if compare::nodes(&set) == 0 {
+            self.doubt.settle();
         }
         let recovered = self.good_since.is_none();
         let news = recovered
@@ -120,10 +157,10 @@ impl Watching {
 
     fn pass(&mut self, change: Change) -> Option<Item> {
         if matches!(&change, Change::Reset(set) if self.is_doubtful(set)) {
-            self.doubt();
+            self.look_again();
             return None;
         }
-        self.doubted = false;
+        self.doubt.settle();
         let known = self.known.get_or_insert_default();
         change.clone().apply(known);
         self.reporter.confirm(known);
@@ -131,15 +168,21 @@ impl Watching {
     }
 
     fn is_doubtful(&self, set: &[Service]) -> bool {
-        compare::nodes(set) == 0 && self.has_nodes() && !self.doubted
+        // What was looked at again has had its time to come, and as much again to be taken back.
+        let time = self.options.timeout.saturating_mul(2);
+        compare::nodes(set) == 0 && self.has_nodes() && !self.doubt.is_open(time)
     }
 
-    /// Nothing that follows on an empty set may be folded into the one we keep, so this watch is done with.
-    fn doubt(&mut self) {
+    /// Nothing that follows on an empty set may be folded into the one we keep, so this watch is done with. The second look is taken at
+    /// once, further ones after a wait.
+    fn look_again(&mut self) {
         self.current = None;
-        self.doubted = true;
-        if self.opening.is_none() {
-            self.open(Empty::Believe); // this is the second look already
+        let backoff = self.options.backoff;
+        let before = self.doubt.raise(backoff.cap);
+        match before.checked_sub(1) {
+            _ if self.opening.is_some() => {}
+            None => self.open(Empty::Believe),
+            Some(again) => self.clock = Some(wait(backoff.after(again, fastrand::f64()))),
         }
     }
 

@@ -165,3 +165,54 @@ async fn an_empty_set_that_was_asked_for_before_there_were_nodes_is_looked_at_ag
     }
     assert_eq!(registry.open(), 1);
 }
+
+// The look that followed on the first found the node, and nothing spoke against that for long.
+#[tokio::test(start_paused = true)]
+async fn an_empty_set_long_after_one_that_was_refuted_is_doubted_anew() {
+    let late = vec![
+        Act::Say(reset(&["a"])),
+        Act::Wait(SECOND * 20),
+        Act::Say(nothing()),
+    ];
+    let script = [
+        says([reset(&["a"]), nothing()]),
+        Open(late),
+        says([reset(&["a"]), put("b")]),
+    ];
+    let registry = Scripted::new(script);
+    let mut changes = watch(&without_resync(&registry)).await;
+    for expected in [reset(&["a"]), put("b")] {
+        assert_eq!(change(&mut changes).await, expected);
+    }
+}
+
+// A watch that was asked for at once would give the reader no rest, and the registry none.
+#[tokio::test(start_paused = true)]
+async fn doubts_that_follow_each_other_are_looked_into_with_backoff() {
+    let fickle = || says([reset(&["a"]), put("a"), nothing()]);
+    let registry = Scripted::new((0..5).map(|_| fickle()).chain([says([reset(&["a"])])]));
+    let mut changes = watch(&without_resync(&registry)).await;
+    for _ in 0..6 {
+        change(&mut changes).await;
+    }
+    assert!(is_silent_for(&mut changes, SECOND * 5).await);
+    let waits = waits(&registry);
+    assert_eq!(
+        (waits.len(), waits[0]),
+        (5, 0),
+        "the second look is taken at once"
+    );
+    for (wait, expected) in waits[1..].iter().zip([100, 200, 400, 800]) {
+        assert!(within(*wait, expected, 20), "{waits:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_of_two_looks_has_its_time() {
+    let slow = || Open(vec![Act::Wait(SECOND * 3), Act::Say(nothing())]);
+    let registry = Scripted::new([ends_after(reset(&["a"]), SECOND), slow(), slow()]);
+    let mut changes = watch(&without_resync(&registry)).await;
+    change(&mut changes).await;
+    failure(&mut changes).await;
+    assert_eq!(change(&mut changes).await, nothing());
+}
