@@ -16,8 +16,8 @@ use tokio::{
 };
 use tonic::{Code, Status};
 use tower_micro::{
-    CallOptions, Client, Health, Node, Outlier, PeakEwma, Preset, Random, Service, Static,
-    crates::client::BuildError,
+    CacheOptions, CallOptions, Client, Health, Node, Outlier, PeakEwma, Preset, Random, Service,
+    Static, crates::client::BuildError,
 };
 use tower_micro_testkit::{Answer as Does, Scripted};
 
@@ -398,5 +398,7 @@ async fn a_selector_of_your_own_has_its_own_rules() {
         .build()
         .unwrap_err();
     assert_eq!(refused, BuildError::HealthOfSelector);
+    let refused = own().cache(CacheOptions::default()).build().unwrap_err();
+    assert_eq!(refused, BuildError::CacheOfSelector);
     call(&own().build().unwrap()).await.unwrap();
 }

@@ -13,7 +13,9 @@ use futures_util::{StreamExt, future, stream};
 use tokio::{runtime::Builder, sync::Notify, task::yield_now, time::sleep};
 use tonic::{Code, Status};
 use tower_micro::{
-    CallOptions, Change, Client, Memory, RegisterOptions, Registry, Service, ServiceName,
+    Cache, CacheOptions, CallOptions, Change, Client, Memory, RegisterOptions, Registry, Service,
+    ServiceName,
+    crates::client::BuildError,
     crates::registry::{BoxFuture, Changes, Error},
 };
 use tower_micro_testkit::proto::greeter::greeter_client::GreeterClient;
@@ -162,6 +164,34 @@ async fn a_registry_that_fails_leaves_the_last_good_set() {
         sleep(Duration::from_secs(1)).await;
     }
     assert_eq!(ask(&client, CallOptions::new()).await.unwrap(), "a");
+}
+
+/// A registry whose first set takes 8 s.
+fn slow() -> Told {
+    let late = stream::once(async {
+        sleep(Duration::from_secs(8)).await;
+        Ok(Change::Reset(vec![on(["a"])]))
+    });
+    Told::default().watch_that(late.chain(stream::pending()).boxed())
+}
+
+// With the default, a watch has 5 s.
+#[tokio::test(start_paused = true)]
+async fn a_registry_may_be_slow_if_its_cache_is_told_so_or_is_the_programs_own() {
+    let patient = CacheOptions::default().timeout(Duration::from_secs(20));
+    let owned = Arc::new(Cache::with_options(slow(), patient));
+    let clients = [
+        nodes_of(slow()).cache(patient),
+        nodes_of(Cache::with_options(slow(), patient)),
+        nodes_of(owned.clone()),
+    ];
+    let long = CallOptions::new().timeout(Duration::from_secs(20));
+    for client in clients {
+        let client = client.build().unwrap();
+        assert_eq!(ask(&client, long.clone()).await.unwrap(), "a");
+    }
+    let twice = nodes_of(owned).cache(patient).build().unwrap_err();
+    assert_eq!(twice, BuildError::CacheOfCache);
 }
 
 #[tokio::test(start_paused = true)]

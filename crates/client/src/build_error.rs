@@ -27,6 +27,16 @@ pub enum BuildError {
         "`health` and `slow_start` are for the nodes of a `registry`: give them to the selector itself (`RegistrySelector::with_health`, `with_slow_start`)"
     )]
     HealthOfSelector,
+    /// A selector finds its nodes itself.
+    #[error(
+        "`cache` is for a `registry`: put a `Cache` in front of the one that the selector asks"
+    )]
+    CacheOfSelector,
+    /// Two caches would keep two sets, and the times of one would bound the other.
+    #[error(
+        "`cache` is for a `registry` that is none: give its options to the `Cache` itself (`Cache::with_options`)"
+    )]
+    CacheOfCache,
     /// A call would be over before it begins.
     #[error(
         "`{option}` of {of} is zero, so that no call could succeed: leave it out or make it longer"

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tower_layer::{Identity, Layer, Stack};
 use tower_micro_call::{Body, CallOptions, Proxy, ReplayMemory};
-use tower_micro_registry::{Cache, Registry, ServiceName};
+use tower_micro_registry::{Cache, CacheOptions, Registry, ServiceName};
 use tower_micro_selector::{Health, RegistrySelector, Selector};
 
 use crate::{
@@ -28,6 +28,7 @@ use crate::{
 #[must_use = "a builder does nothing until `build`"]
 pub struct ClientBuilder<W, C, K> {
     nodes: Option<Nodes>,
+    cache: Option<CacheOptions>,
     health: Option<Health>,
     slow_start: Option<Duration>,
     preset: Preset,
@@ -55,6 +56,7 @@ impl ClientBuilder<Identity, Identity, H2> {
     pub(crate) fn new() -> Self {
         Self {
             nodes: None,
+            cache: None,
             health: None,
             slow_start: None,
             preset: Preset::default(),
@@ -74,9 +76,15 @@ impl ClientBuilder<Identity, Identity, H2> {
 }
 
 impl<W, C, K> ClientBuilder<W, C, K> {
-    /// Finds nodes in `registry`, behind a [`Cache`] that keeps the last good set while the registry fails.
+    /// Finds nodes in `registry`, behind a [`Cache`] that keeps the last good set while the registry fails, unless it is one already.
     pub fn registry(mut self, registry: impl Registry) -> Self {
-        self.nodes = Some(Nodes::Registry(Arc::new(Cache::new(registry))));
+        self.nodes = Some(Nodes::Registry(Arc::new(registry)));
+        self
+    }
+
+    /// How often that cache looks again, and how long it waits for a registry that is slow.
+    pub const fn cache(mut self, options: CacheOptions) -> Self {
+        self.cache = Some(options);
         self
     }
 
@@ -187,6 +195,7 @@ impl<W, C, K> ClientBuilder<W, C, K> {
             change(self.wrap_client, self.wrap_call, self.connect);
         ClientBuilder {
             nodes: self.nodes,
+            cache: self.cache,
             health: self.health,
             slow_start: self.slow_start,
             preset: self.preset,
@@ -237,6 +246,7 @@ impl<W, C, K> ClientBuilder<W, C, K> {
         let asks = self.health.is_some() || self.slow_start.is_some();
         match self.nodes.as_ref().ok_or(BuildError::NoRegistry)? {
             Nodes::Selector(_) if asks => Err(BuildError::HealthOfSelector),
+            Nodes::Selector(_) if self.cache.is_some() => Err(BuildError::CacheOfSelector),
             Nodes::Selector(selector) => Ok(Arc::clone(selector)),
             Nodes::Registry(registry) => {
                 let health = self.health.clone();
@@ -244,11 +254,24 @@ impl<W, C, K> ClientBuilder<W, C, K> {
                 if let Health::Outlier(outlier) = &health {
                     outlier.check()?;
                 }
-                let selector = RegistrySelector::new(Arc::clone(registry), spawn)
+                let selector = RegistrySelector::new(self.cached(registry)?, spawn)
                     .with_clock(|| Instant::now().into_std())
                     .with_health(health)
                     .with_slow_start(self.slow_start.unwrap_or_default());
                 Ok(Arc::new(selector))
+            }
+        }
+    }
+
+    /// A registry whose watches go on when it fails.
+    fn cached(&self, registry: &Arc<dyn Registry>) -> Result<Arc<dyn Registry>, BuildError> {
+        let registry = Arc::clone(registry);
+        match (registry.keeps_watching(), self.cache) {
+            (true, Some(_)) => Err(BuildError::CacheOfCache),
+            (true, None) => Ok(registry),
+            (false, options) => {
+                let options = options.unwrap_or_default();
+                Ok(Arc::new(Cache::with_options(registry, options)))
             }
         }
     }

@@ -20,7 +20,7 @@ pub(super) async fn watch(
     mut publisher: Publisher,
 ) {
     match registry.watch(&service).await {
-        Ok(changes) => publisher.follow(changes).await,
+        Ok(changes) => publisher.follow(changes, registry.keeps_watching()).await,
         Err(error) => publisher.hear(Err(error)),
     }
     let registry = registry.name().to_owned();
@@ -72,7 +72,8 @@ impl Publisher {
         }
     }
 
-    async fn follow(&mut self, mut changes: Changes) {
+    /// Until `changes` end, or fail before anything is known, if they do not `go_on` then: the next call begins anew.
+    async fn follow(&mut self, mut changes: Changes, go_on: bool) {
         let mut heard = 0;
         let words = poll_fn(|cx| {
             loop {
@@ -90,7 +91,11 @@ impl Publisher {
                 let Some(word) = ready!(word) else {
                     return Poll::Ready(());
                 };
+                let is_over = word.is_err() && !go_on && !self.set.is_known();
                 self.hear(word);
+                if is_over {
+                    return Poll::Ready(());
+                }
                 heard += 1;
             }
         });

@@ -52,6 +52,13 @@ impl Model {
             .min(self.there.len().saturating_sub(1))
     }
 
+    /// Whether its time is over at this very moment: the clock of a node is a nanosecond or two coarse, and may say either.
+    fn comes_back(&self, node: u8) -> bool {
+        self.out
+            .iter()
+            .any(|&(out, until, _)| out == node && until == self.now)
+    }
+
     fn must_wait(&self, node: u8) -> bool {
         self.out
             .iter()
@@ -126,7 +133,8 @@ fn take(step: Step, world: &World, model: &mut Model) -> TestCaseResult {
     }
     for &id in model.there.keys() {
         let is_out = world.node(&id.to_string()).is_out();
-        prop_assert!(is_out == model.must_wait(id), "{id}: {is_out}, {model:?}");
+        let is_right = is_out == model.must_wait(id) || model.comes_back(id);
+        prop_assert!(is_right, "{id}: {is_out}, {model:?}");
     }
     prop_assert!(model.out.len() <= model.most());
     Ok(())

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -17,6 +18,8 @@ type Word = Result<Change, Error>;
 pub(super) struct Scripted {
     watches: Mutex<Vec<UnboundedSender<Word>>>,
     pub(super) refusal: Mutex<Option<Error>>,
+    /// Whether they go on after a failure.
+    pub(super) keeps_watching: AtomicBool,
 }
 
 impl Scripted {
@@ -77,6 +80,10 @@ impl Registry for Scripted {
 
     fn name(&self) -> &'static str {
         "scripted"
+    }
+
+    fn keeps_watching(&self) -> bool {
+        self.keeps_watching.load(Relaxed)
     }
 }
 

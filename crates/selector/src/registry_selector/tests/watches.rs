@@ -25,6 +25,7 @@ async fn a_call_that_waits_wakes_when_the_registry_answers() {
 #[test]
 fn a_registry_that_fails_before_it_said_anything_fails_the_calls_until_it_answers() {
     let world = World::new();
+    world.registry.keeps_watching.store(true, Relaxed);
     let waiting = world.select();
     world.tasks.run();
     world.fail();
@@ -33,6 +34,24 @@ fn a_registry_that_fails_before_it_said_anything_fails_the_calls_until_it_answer
         Some(Err(SelectError::Registry(_)))
     ));
     assert!(matches!(now(world.select()), Err(SelectError::Registry(_))));
+    world.hear(Change::Reset(vec![version("1", &["a"])]));
+    assert_eq!(world.chosen(), ids(&["a"]));
+}
+
+// It may be silent ever after.
+#[test]
+fn a_watch_that_fails_before_it_said_anything_and_does_not_go_on_is_begun_anew_by_the_next_call() {
+    let world = World::new();
+    let waiting = world.select();
+    world.tasks.run();
+    world.fail();
+    assert!(matches!(
+        waiting.now_or_never(),
+        Some(Err(SelectError::Registry(_)))
+    ));
+    assert_eq!(world.tasks.alive(), 0);
+    let _next_call = world.select();
+    world.tasks.run();
     world.hear(Change::Reset(vec![version("1", &["a"])]));
     assert_eq!(world.chosen(), ids(&["a"]));
 }
