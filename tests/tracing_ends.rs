@@ -153,13 +153,7 @@ async fn the_layers_use_what_they_wrap_as_tower_asks() {
         drop(kept);
     }
     check(&layers.layer(Probe::new()));
-    check(
-        &(
-            HandlerTraceLayer::new(),
-            tower_micro::HttpCallTraceLayer::new(),
-        )
-            .layer(Probe::new()),
-    );
+    check(&(HandlerTraceLayer::new(), HttpCallTraceLayer::new()).layer(Probe::new()));
 }
 
 /// Lets one request through `layer`, to a service that keeps a handle of the span it runs in, as a task that it spawns would; it answers

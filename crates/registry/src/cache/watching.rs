@@ -54,7 +54,7 @@ impl Doubt {
 
     /// One is not believed now; how many were not before it, with less than `quiet` in between.
     fn raise(&mut self, quiet: Duration) -> u32 {
-        if !self.last.is_some_and(|last| last.elapsed() < quiet) {
+        if self.last.is_none_or(|last| last.elapsed() >= quiet) {
             self.count = 0;
         }
         self.is_open = true;
