@@ -262,6 +262,15 @@ impl Course {
         error.with_attempts(attempts, self.take_previous())
     }
 
+    /// How the call ends if those in turn have ended with `spent`, and the last one beside them has failed too.
+    pub(super) fn ended_beside(&mut self, spent: &Error) -> Error {
+        let (attempts, spent) = (self.sent(), spent.clone());
+        match self.take_previous() {
+            Some(last) => last.with_attempts(attempts, Some(spent)),
+            None => spent,
+        }
+    }
+
     fn end(&mut self, error: Error) -> Verdict {
         Verdict::End(self.ended(error))
     }

@@ -225,6 +225,19 @@ fn is_alone<F>(hedges: &Option<Box<Hedges<F>>>) -> bool {
     hedges.as_ref().is_none_or(|hedges| hedges.is_empty())
 }
 
+impl<S, B, F> Flying<'_, S, B, F> {
+    /// Nothing follows in turn. What was ready to take it gives back the place that it holds.
+    fn spend(&mut self, error: Error) {
+        self.inner.own = None;
+        self.phase.set(Phase::Spent(error));
+    }
+
+    fn beside(&mut self) -> &mut Hedges<F> {
+        let hedges = self.hedges.as_deref_mut();
+        hedges.expect("made when the first of them might be due")
+    }
+}
+
 impl<S, B> Flying<'_, S, B, S::Future>
 where
     S: Service<Request<B>> + Clone,
@@ -238,7 +251,7 @@ where
                 self.phase.set(Phase::Calling(attempt));
             }
             Some(error) if ends(self.hedges, &error) => return Some(error),
-            Some(error) => self.phase.set(Phase::Spent(error)),
+            Some(error) => self.spend(error),
         }
         None
     }
@@ -249,7 +262,7 @@ where
             Verdict::End(error) => Poll::Ready(error),
             Verdict::Spent(error) if is_alone(self.hedges) => Poll::Ready(error),
             Verdict::Spent(error) => {
-                self.phase.set(Phase::Spent(error));
+                self.spend(error);
                 Poll::Pending
             }
             Verdict::Again => {
@@ -341,9 +354,8 @@ where
             };
             *this.hedges = Some(Box::new(Hedges::new(delay, most)));
         }
-        let hedges = this.hedges.as_mut().expect("made above");
         loop {
-            while let Poll::Ready((number, answer)) = hedges.poll_ended(cx) {
+            while let Poll::Ready((number, answer)) = this.beside().poll_ended(cx) {
                 let error = match ended(answer) {
                     Ok(mut response) => {
                         this.course.succeed(&mut response);
@@ -357,24 +369,24 @@ where
                 }
                 match pushback {
                     Pushback::Unsaid => {}
-                    Pushback::After(pause) => hedges.wait(pause),
+                    Pushback::After(pause) => this.beside().wait(pause),
                     Pushback::Stop => {
-                        hedges.stop();
+                        this.beside().stop();
                         if let Some(error) = this.course.stop() {
-                            this.phase.set(Phase::Spent(error));
+                            this.spend(error);
                         }
                     }
                 }
                 if let PhaseProjected::Spent(error) = this.phase.as_mut().project()
-                    && hedges.is_empty()
+                    && is_alone(this.hedges)
                 {
-                    return Poll::Ready(Err(error.clone()));
+                    return Poll::Ready(Err(this.course.ended_beside(error)));
                 }
             }
-            ready!(hedges.poll_due(cx));
+            ready!(this.beside().poll_due(cx));
             match this.inner.beside(this.course) {
-                Some(beside) => hedges.push(beside),
-                None if !this.course.has_left() => hedges.stop(),
+                Some(beside) => this.beside().push(beside),
+                None if !this.course.has_left() => this.beside().stop(),
                 None => {}
             }
         }

@@ -1,8 +1,13 @@
 //! Sent to two nodes at once.
 
-use std::future::pending;
+use std::{
+    future::pending,
+    task::{Context, Poll},
+};
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_micro_call::Hedge;
+use tower_service::Service;
 
 use super::*;
 
@@ -188,6 +193,100 @@ async fn if_all_fail_the_call_fails_and_tells_how_many_there_were() {
     let error = answer.unwrap_err();
     assert_eq!((error.code(), error.attempts()), (Code::Unavailable, 2));
     assert_eq!((sent, took.as_millis()), (2, 150));
+}
+
+// What was sent beside, and what was refused by an empty budget before it.
+#[tokio::test(start_paused = true)]
+async fn the_last_failure_is_the_result_though_it_was_beside() {
+    fn last() -> Answer {
+        let full = Status::resource_exhausted("full");
+        Err(Error::answered(full, Dialect::Grpc))
+    }
+    let budget = || {
+        let budget = Arc::new(Counted::default());
+        budget.left.store(1, SeqCst);
+        budget
+    };
+    let always = |_: RetryContext<'_>| Ok(true);
+    for options in [hedged().retries(1), hedged().budget(budget())] {
+        let ends: &[End] = &[(60, busy), (100, last)];
+        let (answer, sent, took) = timed(options.retry(always), ends).await;
+        let error = answer.unwrap_err();
+        assert_eq!(
+            (error.code(), error.attempts()),
+            (Code::ResourceExhausted, 2)
+        );
+        assert_eq!(error.previous().unwrap().text(), "busy");
+        assert_eq!((sent, took.as_millis()), (2, 150));
+    }
+}
+
+/// Has a place for each request that it has said it will take, and counts them.
+struct Places<S> {
+    inner: S,
+    free: Arc<Semaphore>,
+    own: Option<OwnedSemaphorePermit>,
+}
+
+impl<S: Clone> Clone for Places<S> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            free: Arc::clone(&self.free),
+            own: None,
+        }
+    }
+}
+
+impl<S: Service<R>, R> Service<R> for Places<S>
+where
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        let free = || Arc::clone(&self.free).try_acquire_owned().unwrap();
+        self.own.get_or_insert_with(free);
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        let (place, answer) = (self.own.take(), self.inner.call(request));
+        Box::pin(async move {
+            let _place = place;
+            answer.await
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_that_is_not_paid_for_gives_its_place_back_while_others_are_waited_for() {
+    let budget = Arc::new(Counted::default());
+    budget.left.store(1, SeqCst);
+    let number = Arc::new(AtomicU32::new(0));
+    let node = service_fn(move |_: Request<Body>| {
+        let first = number.fetch_add(1, SeqCst) == 0;
+        async move {
+            sleep(if first { DELAY } else { DELAY * 10 } + DELAY / 2).await;
+            busy()
+        }
+    });
+    let free = Arc::new(Semaphore::new(3));
+    let places = Places {
+        inner: node,
+        free: Arc::clone(&free),
+        own: None,
+    };
+    let retry = RetryLayer::with_options(hedged().budget(budget)).layer(places);
+    let mut call = tokio_test::task::spawn(retry.oneshot(request(once())));
+    for _ in 0..6 {
+        tokio_test::assert_pending!(call.poll());
+        tokio::time::advance(DELAY / 2).await;
+    }
+    tokio_test::assert_pending!(call.poll());
+    assert_eq!(free.available_permits(), 2, "the one beside has its place");
 }
 
 #[tokio::test(start_paused = true)]
