@@ -6,11 +6,14 @@ mod attempts;
 
 mod whose;
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, task::Poll, time::Duration};
 
 use futures_util::future;
 use http::Request;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    task::coop,
+    time::{Instant, sleep},
+};
 use tonic::{Code, Status};
 use tower_micro::{
     Body, CallOptions, Client, Error, Kind, Preset, RequestExt, RetryContext, Selector,
@@ -53,6 +56,38 @@ async fn ends_after_a_second(client: Bare, parts: &[&str]) {
 
 async fn hang(_: Request<Body>) -> Answer {
     future::pending().await
+}
+
+/// Does each time all that tokio lets a task do in a row, as a request stream may that is always ready.
+async fn toil(_: Request<Body>) -> Answer {
+    let mut polls = 0;
+    future::poll_fn(move |cx| {
+        polls += 1;
+        assert!(polls < 1000, "no timer was heard");
+        while coop::has_budget_remaining() {
+            if let Poll::Ready(step) = coop::poll_proceed(cx) {
+                step.made_progress();
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_covers_an_attempt_that_lets_its_task_do_nothing_else() {
+    ends_after_a_second(scripted(&Recording::of(1), toil), &[]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_does_the_time_of_an_attempt() {
+    let options = within(10 * SECOND).attempt_timeout(SECOND).retries(0);
+    let client = scripted(&Recording::of(1), toil).options(options);
+    let (answer, took) = timed(call(&client.build().unwrap())).await;
+    assert_eq!(
+        (answer.unwrap_err().code(), took),
+        (Code::DeadlineExceeded, SECOND)
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@
 pub mod ambient;
 pub mod body;
 pub mod error;
+pub mod expiry;
 pub mod header;
 pub mod hedge;
 pub mod metadata;
@@ -23,6 +24,7 @@ pub mod wrapper;
 pub use ambient::Ambient;
 pub use body::{Body, Payload, Replay, ReplayMemory};
 pub use error::{BoxError, Dialect, Disposition, Error, Kind};
+pub use expiry::Expiry;
 pub use hedge::Hedge;
 pub use metadata::Metadata;
 pub use notes::{Attempt, Common, Deadline, Notes};

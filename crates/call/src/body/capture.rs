@@ -2,15 +2,17 @@
 
 use std::{
     collections::VecDeque,
-    pin::Pin,
     task::{Context, Poll, Waker},
 };
 
 use bytes::{Bytes, BytesMut};
-use http_body::{Body as _, Frame};
+use http_body::Frame;
 use tonic::Status;
 
-use super::payload::{Other, Payload};
+use super::{
+    payload::{Other, Payload},
+    rest,
+};
 
 /// Bytes taken in advance from a body that has not ended.
 pub(super) const AHEAD: usize = 64 * 1024;
@@ -61,10 +63,10 @@ fn pending(ahead: VecDeque<Frame<Bytes>>, rest: tonic::body::Body) -> Payload {
 
 /// Polls without a waker: whoever polls next registers a real one.
 fn poll_now(body: &mut tonic::body::Body) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-    Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop()))
+    rest::poll_bytes(body, &mut Context::from_waker(Waker::noop()))
 }
 
-/// One run of bytes out of all frames. gRPC requests have no trailers, so frames without data carry nothing.
+/// One run of bytes out of all frames.
 fn joined(frames: VecDeque<Frame<Bytes>>) -> Payload {
     let mut all = BytesMut::new();
     let data = frames

@@ -3,19 +3,38 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame};
 use tonic::Status;
 
-/// Polls `rest`. Whoever sends it may be a task that nobody waits for, where a panic would be the end of it and the node would wait for more:
+/// So many frames in a row that carry nothing are passed over before others who run on this thread have their turn.
+const NOTHING: usize = 64;
+
+/// Polls `rest` for what is to be sent: bytes. Frames without any, which may come without end, are passed over.
+pub(super) fn poll_bytes(
+    rest: &mut tonic::body::Body,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    let is_nothing = |frame: &Frame<Bytes>| frame.data_ref().is_none_or(Bytes::is_empty);
+    for _ in 0..NOTHING {
+        match ready!(Pin::new(&mut *rest).poll_frame(cx)) {
+            Some(Ok(frame)) if is_nothing(&frame) => {}
+            said => return Poll::Ready(said),
+        }
+    }
+    cx.waker().wake_by_ref();
+    Poll::Pending
+}
+
+/// The same. Whoever sends it may be a task that nobody waits for, where a panic would be the end of it and the node would wait for more:
 /// so one is a failure of the stream.
 pub(super) fn poll(
     rest: &mut tonic::body::Body,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-    let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(rest).poll_frame(cx)));
+    let polled = catch_unwind(AssertUnwindSafe(|| poll_bytes(rest, cx)));
     polled.unwrap_or_else(|_| Poll::Ready(Some(Err(Status::internal("it panicked")))))
 }

@@ -58,6 +58,27 @@ async fn a_long_stream_is_not_read_to_its_end_in_advance() {
     );
 }
 
+// Nothing bounds them: they take no memory and no room of the peer's.
+#[tokio::test]
+async fn frames_without_bytes_are_passed_over_and_never_without_end() {
+    let nothing = || Ok::<_, Status>(Frame::data(Bytes::new()));
+    let endless = StreamBody::new(futures_util::stream::repeat_with(nothing));
+    let body = tonic::body::Body::new(endless).capture();
+    let mut body = tokio_test::task::spawn(body);
+    for _ in 0..3 {
+        assert!(body.enter(|cx, body| body.poll_frame(cx)).is_pending());
+        assert!(body.is_woken(), "others had their turn");
+    }
+    let mut some = (0..200).map(|_| nothing()).collect::<Vec<_>>();
+    some.push(data(b"a"));
+    let body = frames(some, false)
+        .capture()
+        .replayable(64, &Arc::default());
+    let mut body = tonic::body::Body::restore(body);
+    let first = body.frame().await.unwrap().unwrap();
+    assert_eq!(first.into_data().unwrap(), "a");
+}
+
 #[tokio::test]
 async fn a_failing_body_fails_the_attempt_that_reads_it() {
     let body = frames(vec![data(b"a"), Err(Status::cancelled("gone"))], true).capture();

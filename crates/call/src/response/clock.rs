@@ -7,15 +7,15 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use super::{Polled, ResponseBody, State};
-use crate::{Deadline, Error};
+use crate::{Deadline, Error, Expiry};
 
 /// When a body ends at the latest, and the timer that is armed when it has to wait.
 pub(super) struct Clock {
     deadline: Deadline,
-    expiry: Option<Pin<Box<Sleep>>>,
+    expiry: Option<Pin<Box<Expiry>>>,
 }
 
 impl Clock {
@@ -46,7 +46,7 @@ impl Clock {
     /// Ready when the time is up.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let at = self.deadline.instant();
-        let expiry = self.expiry.get_or_insert_with(|| Box::pin(sleep_until(at)));
+        let expiry = self.expiry.get_or_insert_with(|| Box::pin(Expiry::at(at)));
         expiry.as_mut().poll(cx)
     }
 }

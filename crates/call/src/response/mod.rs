@@ -178,12 +178,14 @@ impl ResponseBody {
         self.0.attempts
     }
 
-    /// Tells `connection`, which carries many calls, how this one ends; at once if it has.
+    /// Tells `connection`, which carries many calls, how this one ends; at once if it has. The answer of another client has one already,
+    /// which is told too.
     #[inline]
     pub fn set_connection(&mut self, connection: Arc<dyn SharedEnded>) {
-        match self.0.state.end() {
-            None => self.0.connection = Some(connection),
-            Some(end) => connection.ended(end),
+        if let Some(end) = self.0.state.end() {
+            connection.ended(end);
+        } else if let Some(other) = self.0.connection.replace(connection) {
+            self.on_end(Box::new(move |end: End<'_>| other.ended(end)));
         }
     }
 

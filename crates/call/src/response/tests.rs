@@ -392,6 +392,27 @@ async fn what_a_body_was_given_before_is_told_of_its_end_too() {
     let _ = body.poll_whole(&mut Context::from_waker(std::task::Waker::noop()), 1024);
     assert_eq!(told(&body), ("10.0.0.2:1".into(), [0, 0], [1, 1]));
 
+    #[derive(Default)]
+    struct Connection(Mutex<Vec<String>>);
+    impl SharedEnded for Connection {
+        fn ended(&self, end: End<'_>) {
+            self.0.lock().unwrap().push(format!("{end:?}"));
+        }
+    }
+    let connections = [Arc::<Connection>::default(), Arc::default()];
+    let mut body = stuck(vec![message()]);
+    for connection in &connections {
+        body.set_connection(Arc::<Connection>::clone(connection));
+    }
+    assert!(
+        connections.iter().all(|one| Arc::strong_count(one) == 2),
+        "it is lent"
+    );
+    drop(body);
+    for connection in connections {
+        assert_eq!(*connection.0.lock().unwrap(), ["Dropped"]);
+    }
+
     let mut slow = stuck(vec![message()]);
     for seconds in [1, 3] {
         slow.set_deadline(Deadline::after(

@@ -38,9 +38,9 @@ use std::{
 
 use http::{Request, Response};
 use pin_project::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use tower_layer::Layer;
-use tower_micro_call::{AnswerBody, Deadline, Dialect, Error, Notes, ResponseBody};
+use tower_micro_call::{AnswerBody, Deadline, Dialect, Error, Expiry, Notes, ResponseBody};
 use tower_micro_registry::ServiceName;
 use tower_service::Service;
 
@@ -174,7 +174,7 @@ pub struct ResponseFuture<F> {
     call: answer::ResponseFuture<F>,
     end: Option<End>,
     #[pin]
-    expiry: Option<Sleep>,
+    expiry: Option<Expiry>,
 }
 
 impl<F> ResponseFuture<F> {
@@ -207,7 +207,7 @@ where
             return Poll::Pending;
         };
         if this.expiry.is_none() {
-            this.expiry.set(Some(sleep_until(end.deadline.instant())));
+            this.expiry.set(Some(Expiry::at(end.deadline.instant())));
         }
         ready!(this.expiry.as_pin_mut().expect("armed above").poll(cx));
         // Those inside know how far they got: they are asked once more, now that the deadline has passed.

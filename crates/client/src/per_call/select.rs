@@ -41,9 +41,11 @@ use std::{
 
 use http::Request;
 use pin_project::pin_project;
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 use tower_layer::Layer;
-use tower_micro_call::{CallOptions, Deadline, Dialect, Error, Notes, Proxy, proxy::Resolved};
+use tower_micro_call::{
+    CallOptions, Deadline, Dialect, Error, Expiry, Notes, Proxy, proxy::Resolved,
+};
 use tower_micro_registry::{BoxFuture, ServiceName};
 use tower_micro_selector::{Candidate, P2c, Picker, SelectError, Selection, Selector, Strategy};
 use tower_service::Service;
@@ -297,7 +299,7 @@ pub enum ResponseFuture<S, R, F> {
 pub struct Waiting<S, R> {
     question: Question,
     selection: Asking,
-    expiry: Option<Pin<Box<Sleep>>>,
+    expiry: Option<Pin<Box<Expiry>>>,
     parked: Option<(S, R)>,
 }
 
@@ -315,7 +317,7 @@ impl<S, R, F> ResponseFuture<S, R, F> {
         Self::Waiting(Box::new(Waiting {
             question,
             selection,
-            expiry: expiry.map(|deadline| Box::pin(sleep_until(deadline.instant()))),
+            expiry: expiry.map(|deadline| Box::pin(Expiry::at(deadline.instant()))),
             parked: Some((ready, request)),
         }))
     }

@@ -40,10 +40,10 @@ use std::{
 
 use http::Request;
 use pin_project::pin_project;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::Instant;
 use tonic::Code;
 use tower_layer::Layer;
-use tower_micro_call::{CallOptions, Dialect, Error, Kind, Notes};
+use tower_micro_call::{CallOptions, Dialect, Error, Expiry, Kind, Notes};
 use tower_service::Service;
 
 /// Into so many parts, at most, is the time that is left divided.
@@ -168,7 +168,7 @@ pub struct ResponseFuture<F> {
     limit: Option<Limit>,
     /// Armed when there is something to wait for, as over a wire there always is: a box would be one allocation a call.
     #[pin]
-    expiry: Option<Sleep>,
+    expiry: Option<Expiry>,
 }
 
 impl<F, R, E> Future for ResponseFuture<F>
@@ -183,7 +183,7 @@ where
         if let Poll::Ready(answer) = this.attempt.poll(cx) {
             return Poll::Ready(answer.map_err(|error| {
                 let expiry = this.expiry.as_ref().as_pin_ref();
-                let expiry = expiry.map(|expiry| expiry.deadline());
+                let expiry = expiry.map(|expiry| expiry.instant());
                 ended(error.into(), *this.limit, expiry)
             }));
         }
@@ -191,7 +191,7 @@ where
             return Poll::Pending;
         };
         if this.expiry.is_none() {
-            this.expiry.set(Some(sleep(limit.timeout)));
+            this.expiry.set(Some(Expiry::after(limit.timeout)));
         }
         ready!(this.expiry.as_pin_mut().expect("armed above").poll(cx));
         Poll::Ready(Err(limit.error()))

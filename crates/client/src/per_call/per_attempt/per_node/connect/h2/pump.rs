@@ -17,6 +17,9 @@ use tower_micro_call::Body;
 
 use super::super::tie::Tie;
 
+/// So many frames are sent in a row before others who run on this thread have their turn.
+const TURN: u32 = 64;
+
 /// A request body on its way, one frame at a time, as the peer has room.
 pub(super) struct Pump {
     body: Body,
@@ -51,7 +54,7 @@ impl Pump {
 
     /// Ready when all is sent, or the peer wants no more; with the error if the body fails, and has to be [stopped](Self::stop).
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        loop {
+        for _ in 0..TURN {
             // What the peer has to say of it, the answer says.
             if self.stream.poll_reset(cx).is_ready() {
                 return Poll::Ready(Ok(()));
@@ -71,6 +74,8 @@ impl Pump {
                 return Poll::Ready(Ok(()));
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Whether the peer has room for more, once that is known.
