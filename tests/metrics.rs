@@ -9,12 +9,15 @@ use http::{Request, Response};
 use opentelemetry::{KeyValue, metrics::MeterProvider};
 use opentelemetry_sdk::metrics::{
     InMemoryMetricExporter, SdkMeterProvider,
-    data::{AggregatedMetrics, Metric, MetricData, ResourceMetrics, ScopeMetrics},
+    data::{
+        AggregatedMetrics, HistogramDataPoint, Metric, MetricData, ResourceMetrics, ScopeMetrics,
+    },
 };
 use tonic::{Status, transport::Server};
 use tower::{Layer, Service, service_fn};
 use tower_micro::{
-    AttemptMetricsLayer, CallMetricsLayer, CallOptions, Client, HandlerMetricsLayer,
+    AttemptMetricsLayer, BoxError, CallMetricsLayer, CallOptions, Client, Error,
+    HandlerMetricsLayer,
     crates::metrics::{Facade, Methods, Names, Otel},
 };
 use tower_micro_testkit::{Answer, Greeter, TestServer};
@@ -26,7 +29,7 @@ use crate::support::{
 };
 
 /// What is kept of one series: how often it was added to, and the sum.
-type Series = BTreeMap<String, (u64, f64)>;
+type Series = BTreeMap<String, (i64, f64)>;
 
 /// Instruments that a test can read.
 struct Meter {
@@ -48,20 +51,39 @@ impl Meter {
         Arc::new(Otel::named(names, &self.provider.meter("tests")))
     }
 
-    /// All series by `name{attributes}`.
-    fn series(&self) -> Series {
+    fn look<T>(&self, at: impl Fn(&Metric) -> Vec<T>) -> Vec<T> {
         self.exporter.reset();
         self.provider.force_flush().unwrap();
         let finished = self.exporter.get_finished_metrics().unwrap();
         let scopes = finished.iter().flat_map(ResourceMetrics::scope_metrics);
         scopes
             .flat_map(ScopeMetrics::metrics)
-            .flat_map(points)
+            .flat_map(at)
             .collect()
+    }
+
+    /// All series by `name{attributes}`.
+    fn series(&self) -> Series {
+        self.look(points).into_iter().collect()
+    }
+
+    /// The boundaries of the histograms of seconds.
+    fn bounds(&self) -> BTreeMap<String, Vec<f64>> {
+        let bounds = self.look(|metric| match metric.data() {
+            AggregatedMetrics::F64(MetricData::Histogram(data)) => {
+                let of = |point: &HistogramDataPoint<f64>| point.bounds().collect::<Vec<_>>();
+                let name = metric.name().to_owned();
+                data.data_points()
+                    .map(|point| (name.clone(), of(point)))
+                    .collect()
+            }
+            _ => Vec::new(),
+        });
+        bounds.into_iter().collect()
     }
 }
 
-fn points(metric: &Metric) -> Vec<(String, (u64, f64))> {
+fn points(metric: &Metric) -> Vec<(String, (i64, f64))> {
     let name = format!("{}[{}]", metric.name(), metric.unit());
     match metric.data() {
         AggregatedMetrics::F64(MetricData::Histogram(data)) => {
@@ -70,7 +92,7 @@ fn points(metric: &Metric) -> Vec<(String, (u64, f64))> {
                 .map(|point| {
                     (
                         named(&name, point.attributes()),
-                        (point.count(), point.sum()),
+                        (point.count() as i64, point.sum()),
                     )
                 })
                 .collect()
@@ -81,7 +103,7 @@ fn points(metric: &Metric) -> Vec<(String, (u64, f64))> {
                 .map(|point| {
                     (
                         named(&name, point.attributes()),
-                        (point.count(), point.sum() as f64),
+                        (point.count() as i64, point.sum() as f64),
                     )
                 })
                 .collect()
@@ -89,18 +111,18 @@ fn points(metric: &Metric) -> Vec<(String, (u64, f64))> {
         AggregatedMetrics::U64(MetricData::Sum(data)) => {
             let points = data.data_points();
             points
-                .map(|point| (named(&name, point.attributes()), (point.value(), 0.0)))
+                .map(|point| {
+                    (
+                        named(&name, point.attributes()),
+                        (point.value() as i64, 0.0),
+                    )
+                })
                 .collect()
         }
         AggregatedMetrics::I64(MetricData::Sum(data)) => {
             let points = data.data_points();
             points
-                .map(|point| {
-                    (
-                        named(&name, point.attributes()),
-                        (point.value().unsigned_abs(), 0.0),
-                    )
-                })
+                .map(|point| (named(&name, point.attributes()), (point.value(), 0.0)))
                 .collect()
         }
         other => panic!("{name}: {other:?}"),
@@ -116,7 +138,7 @@ fn named<'a>(name: &str, attributes: impl Iterator<Item = &'a KeyValue>) -> Stri
 
 /// How often each series was added to.
 fn counts(series: &Series) -> Vec<String> {
-    let line = |(name, (count, _)): (&String, &(u64, f64))| format!("{name} {count}");
+    let line = |(name, (count, _)): (&String, &(i64, f64))| format!("{name} {count}");
     series.iter().map(line).collect()
 }
 
@@ -297,7 +319,7 @@ async fn what_a_server_is_asked_for_and_has_not_is_one_series() {
     let grpc = "rpc.system.name=grpc";
     let expected = [
         format!(
-            "rpc.server.call.duration[s]{{error.type=UNIMPLEMENTED,rpc.method=other,rpc.response.status_code=UNIMPLEMENTED,{grpc}}} 50"
+            "rpc.server.call.duration[s]{{error.type=UNIMPLEMENTED,rpc.method=_OTHER,rpc.response.status_code=UNIMPLEMENTED,{grpc}}} 50"
         ),
         format!(
             "rpc.server.call.duration[s]{{rpc.method=greeter.Greeter/SayHello,rpc.response.status_code=NOT_FOUND,{grpc}}} 1"
@@ -327,11 +349,97 @@ async fn what_a_layer_refuses_before_it_is_handled_takes_no_series_from_a_method
     }
     let series = counts(&meter.series());
     assert_eq!(series.len(), 2, "{series:?}");
-    assert!(series[0].contains("greeter.Greeter/SayHello"), "{series:?}");
+    assert!(series[1].contains("greeter.Greeter/SayHello"), "{series:?}");
     assert!(
-        series[1].contains("=other") && series[1].ends_with(" 50"),
+        series[0].contains("=_OTHER") && series[0].ends_with(" 50"),
         "{series:?}"
     );
+}
+
+// Such an error becomes an answer further outside.
+#[tokio::test]
+async fn so_is_it_where_the_layer_refuses_by_an_error() {
+    let meter = Meter::new();
+    let layer = HandlerMetricsLayer::new(meter.otel(Names::Otel));
+    let mut server = layer.layer(service_fn(|request: Request<()>| {
+        let refused: BoxError = match request.uri().path() {
+            "/a.B/C" => Status::unauthenticated("who are you?").into(),
+            "/a.B/D" => Error::from(Status::permission_denied("not you")).into(),
+            _ => "torn".into(),
+        };
+        ready(Err::<Response<tonic::body::Body>, _>(refused))
+    }));
+    for path in ["/a.B/C", "/a.B/D", "/a.B/E"] {
+        let request = Request::builder().uri(path).body(()).unwrap();
+        server.call(request).await.unwrap_err();
+    }
+    let grpc = "rpc.system.name=grpc";
+    let broken = std::any::type_name::<BoxError>();
+    let of = |status| format!("rpc.method=_OTHER,rpc.response.status_code={status},{grpc}");
+    let expected = [
+        format!(
+            "rpc.server.call.duration[s]{{error.type={broken},{}}} 1",
+            of("UNKNOWN")
+        ),
+        format!(
+            "rpc.server.call.duration[s]{{{}}} 1",
+            of("PERMISSION_DENIED")
+        ),
+        format!("rpc.server.call.duration[s]{{{}}} 1", of("UNAUTHENTICATED")),
+    ];
+    assert_eq!(counts(&meter.series()), expected);
+}
+
+// As the callers of some do with all of them: that it has begun shows that there is a handler.
+#[tokio::test]
+async fn a_stream_that_is_let_go_of_has_the_series_of_its_method() {
+    let meter = Meter::new();
+    let layer = HandlerMetricsLayer::new(meter.otel(Names::Otel));
+    let mut server = layer.layer(service_fn(|_: Request<()>| {
+        let mut response = Response::new(http_body_util::StreamBody::new(pending_frames()));
+        let grpc = http::HeaderValue::from_static("application/grpc");
+        response.headers_mut().insert("content-type", grpc);
+        ready(Ok::<_, Infallible>(response))
+    }));
+    let request = Request::builder().uri("/a.B/Watch").body(()).unwrap();
+    drop(server.call(request).await.unwrap());
+    let expected = "rpc.server.call.duration[s]{rpc.method=a.B/Watch,rpc.response.status_code=CANCELLED,rpc.system.name=grpc} 1";
+    assert_eq!(counts(&meter.series()), [expected]);
+}
+
+fn pending_frames() -> futures_util::stream::Pending<Result<http_body::Frame<Bytes>, Infallible>> {
+    futures_util::stream::pending()
+}
+
+#[tokio::test]
+async fn durations_have_the_boundaries_of_their_convention() {
+    let bounds = |names| {
+        let meter = Meter::new();
+        let client = measured(stumbling(2), meter.otel(names));
+        async move {
+            call(&client).await.unwrap();
+            meter.bounds()
+        }
+    };
+    let otel = bounds(Names::Otel).await;
+    let of_calls = &otel["rpc.client.call.duration"];
+    assert_eq!(
+        (of_calls.len(), of_calls[0], of_calls[13]),
+        (14, 0.005, 10.0)
+    );
+    assert_eq!(otel["tower_micro.client.attempt.duration"], *of_calls);
+    let grpc = bounds(Names::Grpc).await;
+    let of_calls = &grpc["grpc.client.call.duration"];
+    assert_eq!(
+        (of_calls.len(), of_calls[1], of_calls[40]),
+        (41, 0.00001, 100.0)
+    );
+    assert_eq!(grpc["grpc.client.attempt.duration"], *of_calls);
+    for bounds in [&otel, &grpc] {
+        for (name, bounds) in bounds {
+            assert!(bounds.is_sorted(), "{name}: {bounds:?}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -375,8 +483,8 @@ async fn what_is_answered_without_grpc_takes_no_series_from_a_method() {
         server.call(request).await.unwrap();
     }
     let of = "rpc.response.status_code=OK,rpc.system.name=grpc";
-    let expected = ["greeter.Greeter/SayHello", "other"].map(|method| {
-        let count = if method == "other" { 50 } else { 1 };
+    let expected = ["_OTHER", "greeter.Greeter/SayHello"].map(|method| {
+        let count = if method == "_OTHER" { 50 } else { 1 };
         format!("rpc.server.call.duration[s]{{rpc.method={method},{of}}} {count}")
     });
     assert_eq!(counts(&meter.series()), expected);

@@ -26,7 +26,7 @@ impl Ledger {
 struct Page(Ledger, String);
 
 impl Page {
-    fn add(&self, count: u64, value: f64) {
+    fn add(&self, count: i64, value: f64) {
         let mut series = self.0.0.lock().unwrap();
         let entry = series.entry(self.1.clone()).or_default();
         *entry = (entry.0 + count, entry.1 + value);

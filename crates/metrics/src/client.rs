@@ -1,11 +1,13 @@
 //! The numbers of calls and attempts.
 //!
 //! # Place in the stack
-//! [`CallMetricsLayer`] by `wrap_client`, [`AttemptMetricsLayer`] by `wrap_call`. Reads: the service's name, the attempt. Leaves, on the
-//! response of a retry: which attempt it was.
+//! [`CallMetricsLayer`] by `wrap_client`, [`AttemptMetricsLayer`] by `wrap_call`. Reads: the service's name, the attempt's node and
+//! deadline. Waiting in `poll_ready` of what is inside is not measured.
 //!
 //! # Units and defaults
-//! Times are to the end of the answer, trailers included. One that is let go of counts as CANCELLED. Nodes are not named, since there
+//! Times are to the end of the answer, trailers included. One that is let go of counts as CANCELLED, an attempt
+//! whose call's time is up as DEADLINE_EXCEEDED. Attempts beside another (hedges) count among the retries. Each service that is called is
+//! a series: its names are for the program to bound. Nodes are not named, since there
 //! may be thousands; [`AttemptMetricsLayer::by_node`] names them.
 //!
 //! # Errors
@@ -241,14 +243,7 @@ pub struct OneAttempt<M> {
 
 impl<M: Measure> Watch for OneAttempt<M> {
     fn ended(self, ending: Ending<'_>) {
-        let now = Instant::now();
-        let overdue = self
-            .deadline
-            .is_some_and(|deadline| deadline.has_passed(now));
-        let code = match ending {
-            Ending::Dropped { .. } if overdue => Code::DeadlineExceeded,
-            _ => ending.code(),
-        };
+        let code = ending.code_of_attempt(self.deadline);
         let disposition = match ending {
             Ending::Failed(error) => Some(words::disposition(error)),
             _ => None,
@@ -257,7 +252,7 @@ impl<M: Measure> Watch for OneAttempt<M> {
             labels: &self.labels,
             status: words::code(code),
             disposition,
-            elapsed: now.saturating_duration_since(self.began),
+            elapsed: self.began.elapsed(),
             node: self.node.as_deref(),
         });
     }

@@ -12,7 +12,7 @@
 //! Calls that are under way when the recorder is installed were never told to it as begun: install it before the first call, or its
 //! gauge stands lower than it should by as many, for good.
 //!
-//! Labels: `method`, `service`, `status`; `error` on failure, `disposition` on failed attempts.
+//! Labels: `method`, `service`, `status`; `error` on failure, `disposition` on failed attempts, `node` on attempts if it is to be named.
 //!
 //! # Example
 //! ```

@@ -5,8 +5,9 @@
 //!
 //! # Units and defaults
 //! From the request's headers to the end of the answer, trailers included. A method is counted as `other` until a handler has answered
-//! it, as far as that can be seen: what is answered without gRPC, is let go of, or ends with UNIMPLEMENTED, UNAUTHENTICATED,
-//! PERMISSION_DENIED, RESOURCE_EXHAUSTED or UNAVAILABLE may be a name that somebody made up, which a layer has refused.
+//! it, as far as that can be seen: what is not answered, is answered without gRPC, or at once with UNIMPLEMENTED, UNAUTHENTICATED,
+//! PERMISSION_DENIED, RESOURCE_EXHAUSTED or UNAVAILABLE may be a name that somebody made up, which a layer has refused. A handler whose
+//! time is up is let go of, and counts as CANCELLED, as tonic tells its caller.
 //!
 //! # Errors
 //! None of its own.
@@ -26,7 +27,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Request, Response, Uri, header};
 use tokio::time::Instant;
-use tonic::Code;
+use tonic::{Code, Status};
 use tower_layer::Layer;
 use tower_micro_observe::{Ending, ObserveExchange, Observer, Watch, words};
 
@@ -97,7 +98,7 @@ impl<M: Measure> Observer for Handlers<M> {
             handlers: self.clone(),
             uri: request.uri().clone(),
             began: Instant::now(),
-            is_foreign: false,
+            answer: Answer::None,
         })
     }
 }
@@ -108,24 +109,43 @@ pub struct OneHandled<M> {
     handlers: Handlers<M>,
     uri: Uri,
     began: Instant,
-    /// Whether it was answered, and not in gRPC.
-    is_foreign: bool,
+    answer: Answer,
+}
+
+/// What is known of an answer by its headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// There is none in gRPC.
+    None,
+    /// It has its status already, as what a layer refuses has.
+    Whole,
+    /// Its status is still to come, which only a handler's is.
+    Begun,
 }
 
 impl<M: Measure> Watch for OneHandled<M> {
     fn answered<B: 'static>(&mut self, response: &mut Response<B>) {
         let content_type = response.headers().get(header::CONTENT_TYPE);
         let is_grpc = |given: &HeaderValue| given.as_bytes().starts_with(b"application/grpc");
-        self.is_foreign = !content_type.is_some_and(is_grpc);
+        self.answer = match content_type.is_some_and(is_grpc) {
+            false => Answer::None,
+            true if response.headers().contains_key(Status::GRPC_STATUS) => Answer::Whole,
+            true => Answer::Begun,
+        };
     }
 
     fn ended(self, ending: Ending<'_>) {
         let Handlers { measure, methods } = &self.handlers;
         let code = ending.code();
-        let method = if self.is_foreign || is_before_handlers(code) {
-            methods.name_if_known(self.uri.path())
-        } else {
+        let is_handled = match self.answer {
+            Answer::None => matches!(ending, Ending::Panicked),
+            Answer::Whole => !is_before_handlers(code),
+            Answer::Begun => true,
+        };
+        let method = if is_handled {
             methods.name(self.uri.path())
+        } else {
+            methods.name_if_known(self.uri.path())
         };
         let kind = ending.broken().unwrap_or(words::code(code));
         let error = words::is_servers_fault(code).then_some(kind);
@@ -141,7 +161,7 @@ impl<M: Measure> Watch for OneHandled<M> {
     }
 }
 
-/// Whether a layer outside of all handlers, or the caller, may have ended it so, whatever was asked for.
+/// Whether a layer outside of all handlers may have answered so, whatever was asked for.
 const fn is_before_handlers(code: Code) -> bool {
     matches!(
         code,
@@ -150,6 +170,5 @@ const fn is_before_handlers(code: Code) -> bool {
             | Code::PermissionDenied
             | Code::ResourceExhausted
             | Code::Unavailable
-            | Code::Cancelled
     )
 }

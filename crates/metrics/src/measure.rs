@@ -26,7 +26,8 @@ pub struct Call<'a> {
     pub error: Option<&'static str>,
     /// From the first moment to the end of the answer.
     pub elapsed: Duration,
-    /// How many attempts it took; 0 if none was begun, or nobody counted.
+    /// How many attempts it took; 0 if none was begun, or nobody counted. A call that is let go of before it is answered, or panics, does
+    /// not tell, and counts as one.
     pub attempts: u32,
 }
 

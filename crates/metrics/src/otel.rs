@@ -11,7 +11,8 @@
 //! | `rpc.server.call.duration` | `grpc.server.call.duration` | s |
 //!
 //! Durations have the boundaries of their convention: 14 from 5 ms to 10 s, or A66's 41 from 10 µs to 100 s. Attributes are method,
-//! service and status; on failure its kind, on attempts whether the node may have acted on it.
+//! service and status; on failure its kind, on attempts whether the node may have acted on it, and the node if it is to be named. Methods
+//! beyond the limit are `_OTHER` in OpenTelemetry's names, `other` in gRPC's.
 //!
 //! # Example
 //! ```
@@ -31,7 +32,7 @@ use opentelemetry::{
 };
 use tower_micro_observe::attributes;
 
-use crate::{Attempt, Call, Handled, Labels, Measure};
+use crate::{Attempt, Call, Handled, Labels, Measure, methods::OTHER};
 
 /// Semantic conventions for RPC metrics.
 const OTEL_BOUNDARIES: [f64; 14] = [
@@ -84,6 +85,8 @@ struct Words {
     status: &'static str,
     error: Option<&'static str>,
     disposition: Option<&'static str>,
+    /// The method that stands for those beyond the limit.
+    other: &'static str,
 }
 
 const OTEL: Words = Words {
@@ -97,6 +100,7 @@ const OTEL: Words = Words {
     status: attributes::STATUS_CODE,
     error: Some(attributes::ERROR_TYPE),
     disposition: Some(attributes::DISPOSITION),
+    other: "_OTHER",
 };
 
 const GRPC: Words = Words {
@@ -110,6 +114,7 @@ const GRPC: Words = Words {
     status: "grpc.status",
     error: None,
     disposition: None,
+    other: OTHER,
 };
 
 impl Otel {
@@ -151,7 +156,10 @@ impl Words {
     fn of(&self, labels: &Labels) -> Vec<KeyValue> {
         let mut pairs = Vec::with_capacity(6);
         pairs.extend(self.system.map(|key| KeyValue::new(key, "grpc")));
-        let method = StringValue::from(labels.method.clone());
+        let method = match &*labels.method {
+            OTHER => StringValue::from(self.other),
+            _ => StringValue::from(labels.method.clone()),
+        };
         pairs.push(KeyValue::new(self.method, Value::String(method)));
         if let Some(service) = &labels.service {
             let service = service.as_str().to_owned();

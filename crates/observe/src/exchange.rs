@@ -10,7 +10,8 @@
 //! The body is polled within the watch too, so that what a streaming handler does counts as its own.
 //!
 //! # Errors
-//! None of its own.
+//! None of its own. One that holds a [`tonic::Status`], as that of a layer that refuses a request may, ends the exchange with its code: a
+//! tonic server makes an answer of it, further outside.
 //!
 //! # Example
 //! ```
@@ -41,8 +42,10 @@
 //! A client's calls and attempts: see [`onion`](crate::onion).
 
 use std::{
-    any::type_name,
+    any::{Any, type_name},
+    error::Error as StdError,
     future::Future,
+    iter::successors,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -50,7 +53,9 @@ use std::{
 use http::{Request, Response};
 use http_body::Body;
 use pin_project::pin_project;
+use tonic::Status;
 use tower_layer::Layer;
+use tower_micro_call::BoxError;
 use tower_service::Service;
 
 use crate::{Ending, ObservedBody, Observer, Watch, head::is_grpc, open::Open};
@@ -93,7 +98,7 @@ impl<S, O> ObserveExchange<S, O> {
 impl<S, O, B, RB> Service<Request<B>> for ObserveExchange<S, O>
 where
     B: 'static,
-    S: Service<Request<B>, Response = Response<RB>>,
+    S: Service<Request<B>, Response = Response<RB>, Error: 'static>,
     RB: Body + 'static,
     O: Observer,
 {
@@ -138,6 +143,7 @@ pub struct ResponseFuture<F, W: Watch> {
 impl<F, W, RB, E> Future for ResponseFuture<F, W>
 where
     F: Future<Output = Result<Response<RB>, E>>,
+    E: 'static,
     RB: Body + 'static,
     W: Watch,
 {
@@ -155,9 +161,28 @@ where
                 )))
             }
             Err(error) => {
-                this.open.end(Ending::Broken(type_name::<E>()));
+                this.open.end(broken(&error));
                 Poll::Ready(Err(error))
             }
         }
     }
+}
+
+/// How an exchange ends for which there is no answer.
+fn broken<E: 'static>(error: &E) -> Ending<'static> {
+    let error: &dyn Any = error;
+    let boxed = error.downcast_ref::<BoxError>().map(|error| &**error);
+    let status = match boxed {
+        Some(error) => status_within(error),
+        None => error.downcast_ref(),
+    };
+    status.map_or(Ending::Broken(type_name::<E>()), |status| {
+        Ending::Status(status.code())
+    })
+}
+
+/// What tonic's server finds in an error too (`RecoverError`).
+fn status_within<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Status> {
+    let mut causes = successors(Some(error), |&error| error.source());
+    causes.find_map(|error| error.downcast_ref())
 }

@@ -1,8 +1,9 @@
 //! Who looks on, and what is seen.
 
 use http::{Request, Response};
+use tokio::time::Instant;
 use tonic::Code;
-use tower_micro_call::{End, Error};
+use tower_micro_call::{Deadline, End, Error};
 
 /// Looks on as requests begin. One for each place: around calls, around attempts, around handlers (gRFC A66 has the same cut:
 /// `CallTracer`, `AttemptTracer`).
@@ -78,6 +79,21 @@ impl<'a> Ending<'a> {
             Self::Broken(kind) => Some(kind),
             Self::Panicked => Some("panic"),
             _ => None,
+        }
+    }
+
+    /// The gRPC code this amounts to in an attempt, if its call ends at `deadline`: what is let go of when that has passed, or cancelled by
+    /// its node, which was told it, was ended by the clock.
+    pub fn code_of_attempt(&self, deadline: Option<Deadline>) -> Code {
+        let is_cut = match self {
+            Self::Dropped { .. } => true,
+            Self::Failed(error) => error.is_cancelled_by_node(),
+            _ => false,
+        };
+        let has_passed = |deadline: Deadline| deadline.has_passed(Instant::now());
+        match deadline {
+            Some(deadline) if is_cut && has_passed(deadline) => Code::DeadlineExceeded,
+            _ => self.code(),
         }
     }
 

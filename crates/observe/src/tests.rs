@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use tonic::Code;
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tower_micro_call::{Error, ResponseBody};
+use tower_micro_call::{Deadline, Error, ResponseBody};
 
 use crate::{Ending, Observe, ObserveExchangeLayer, ObserveLayer, Observer, Watch};
 
@@ -364,4 +364,26 @@ async fn an_observer_that_is_idle_is_shown_nothing() {
         answer.into_body().collect().await.unwrap_err().code(),
         Code::Unknown
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_clock_has_ended_is_told_as_late() {
+    let second = std::time::Duration::from_secs(1);
+    let deadline = Deadline::after(second, tokio::time::Instant::now());
+    let cancelled = |code| {
+        let said = tonic::Status::new(code, "gone");
+        Error::answered(said, tower_micro_call::Dialect::Grpc)
+    };
+    let (by_node, other) = (cancelled(Code::Cancelled), cancelled(Code::NotFound));
+    let codes = |deadline| {
+        let dropped = Ending::Dropped { answered: false };
+        [dropped, Ending::Failed(&by_node), Ending::Failed(&other)]
+            .map(|ending| ending.code_of_attempt(deadline))
+    };
+    let as_they_are = [Code::Cancelled, Code::Cancelled, Code::NotFound];
+    assert_eq!(codes(Some(deadline)), as_they_are);
+    tokio::time::advance(second).await;
+    assert_eq!(codes(None), as_they_are);
+    let late = Code::DeadlineExceeded;
+    assert_eq!(codes(Some(deadline)), [late, late, Code::NotFound]);
 }

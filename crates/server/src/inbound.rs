@@ -1,8 +1,9 @@
 //! Reads what a call came with, and puts it around the handler.
 //!
 //! The calls a handler makes through a tower-micro client end with the call it serves, and carry on its metadata, as they do with
-//! go-micro's `context` (`server/grpc/grpc.go`). That is all of it, `authorization` and `cookie` included: a call that goes to somebody for
-//! whom they are not meant takes them out, by an empty value in the metadata of its own options. If the call it serves is a retry, they are
+//! go-micro's `context` (`server/grpc/grpc.go`). That is all of it, `authorization` and `cookie` included, and it stands over the metadata of
+//! the client's own options: a service that calls others in its own name sets that in the options of the request, which stand over it. A call
+//! that goes to somebody for whom it is not meant takes it out there, by an empty value. If the call it serves is a retry, they are
 //! not retried themselves, so that retries do not multiply at this hop;
 //! [`CallOptions::retry_within_retry`](tower_micro_call::CallOptions::retry_within_retry) switches that off.
 //!

@@ -30,7 +30,6 @@
 use std::sync::Arc;
 
 use ::http::Request;
-use tonic::Code;
 use tower_layer::Layer;
 use tower_micro_call::{CallOptions, Deadline, Error, Metadata, Notes};
 use tower_micro_observe::{Ending, Observe, Observer, Watch, words};
@@ -216,21 +215,6 @@ struct Facts {
     deadline: Option<Deadline>,
 }
 
-impl Facts {
-    /// A dropped attempt whose call has no time left was dropped by the clock.
-    fn code(&self, ending: &Ending<'_>) -> Code {
-        let overdue = || {
-            let now = tokio::time::Instant::now();
-            self.deadline
-                .is_some_and(|deadline| deadline.has_passed(now))
-        };
-        match ending {
-            Ending::Dropped { .. } if overdue() => Code::DeadlineExceeded,
-            _ => ending.code(),
-        }
-    }
-}
-
 /// An attempt under way.
 #[derive(Debug)]
 pub struct Attempt {
@@ -294,7 +278,8 @@ impl Watch for Attempt {
     fn ended(self, ending: Ending<'_>) {
         match (self.seen, ending) {
             (Seen::Itself(traced, _), _) => {
-                let mut last = Last::of_client(self.facts.code(&ending), &ending);
+                let mut last =
+                    Last::of_client(ending.code_of_attempt(self.facts.deadline), &ending);
                 if let Ending::Failed(error) = ending {
                     last.disposition = Some(words::disposition(error));
                 }
