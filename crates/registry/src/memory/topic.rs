@@ -1,6 +1,7 @@
 //! One service name: its set, when its nodes are due, and what its watchers have yet to read.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -19,7 +20,9 @@ pub(super) struct Topic {
     log: VecDeque<Change>,
     revision: u64,
     watchers: usize,
-    wake: watch::Sender<()>,
+    wake: Arc<watch::Sender<()>>,
+    /// Whether watchers are to be woken.
+    has_news: bool,
 }
 
 impl Topic {
@@ -56,7 +59,7 @@ impl Topic {
             .next()
             .is_some_and(|next| due.is_none_or(|due| next < due))
         {
-            self.wake.send_replace(()); // the watchers sleep until `due`, which is too late now
+            self.has_news = true; // the watchers sleep until `due`, which is too late now
         }
     }
 
@@ -131,7 +134,12 @@ impl Topic {
         if self.log.len() > LONGEST_LOG {
             self.log.pop_front();
         }
-        self.wake.send_replace(());
+        self.has_news = true;
+    }
+
+    /// Whom to tell that there is news. Wakers are anybody's code, and may ask the registry: not while its lock is held.
+    pub(super) fn take_news(&mut self) -> Option<Arc<watch::Sender<()>>> {
+        std::mem::take(&mut self.has_news).then(|| Arc::clone(&self.wake))
     }
 }
 

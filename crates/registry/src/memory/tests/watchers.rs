@@ -1,3 +1,6 @@
+use std::sync::Mutex;
+use std::task::{Context, Wake, Waker};
+
 use super::*;
 
 #[tokio::test(start_paused = true)]
@@ -83,4 +86,30 @@ async fn the_log_is_gone_with_the_last_watcher() {
     memory.store.visit(&name(), |topic| {
         assert!(matches!(topic.read(Some(0)), Some((Change::Reset(_), 1))));
     });
+}
+
+/// Asks the registry as soon as it is woken, on the thread of whoever wakes it.
+struct Asks(Memory, Mutex<Vec<ServiceName>>);
+
+impl Wake for Asks {
+    fn wake(self: Arc<Self>) {
+        let names = self.0.services().now_or_never().unwrap().unwrap();
+        *self.1.lock().unwrap() = names;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_woken_may_ask_at_once() {
+    let memory = Memory::new();
+    let asks = Arc::new(Asks(memory.clone(), Mutex::default()));
+    let waker = Waker::from(Arc::clone(&asks));
+    let mut changes = settled(&memory).await;
+    let mut next = || changes.poll_next_unpin(&mut Context::from_waker(&waker));
+    assert!(next().is_pending());
+    register_for(&memory, &greeter("1", &["a"]), 10).await;
+    assert_eq!(*asks.1.lock().unwrap(), [name()]);
+    while next().is_ready() {}
+    advance(SECOND * 11).await;
+    assert_eq!(memory.services().await.unwrap(), []);
+    assert_eq!(*asks.1.lock().unwrap(), []);
 }
