@@ -1,7 +1,7 @@
 //! How often a node is dialled, and who waits for it.
 
 use std::{
-    future, io,
+    io,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future;
 use tokio::{
     io::DuplexStream,
     task::{JoinSet, yield_now},
@@ -16,12 +17,15 @@ use tokio::{
 };
 use tokio_test::assert_pending;
 use tower_micro::{CallOptions, Client, Connect, Node, RequestExt, Static, connect::H2};
-use tower_micro_testkit::h2_peer::{
-    Peer,
-    Step::{AwaitRequest, Close, Drop as NeverEnds, Refuse, Serve, Settings, Wait},
+use tower_micro_testkit::{
+    Greeter,
+    h2_peer::{
+        Peer,
+        Step::{AwaitRequest, Close, Drop as NeverEnds, Refuse, Serve, Settings, Wait},
+    },
 };
 
-use crate::support::{builder, call, greeter, hello, soon};
+use crate::support::{builder, call, greeter, hello, soon, start};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
@@ -253,5 +257,35 @@ async fn each_dial_has_the_connect_timeout_of_the_call_that_began_it() {
         greeter(&client).say_hello(request).await.unwrap_err();
         assert_eq!(begun.elapsed().as_secs(), timeout.as_secs());
         sleep(9 * SECOND).await;
+    }
+}
+
+// Its request has not been sent, so that it is sent once all the same.
+#[tokio::test]
+async fn a_call_that_may_be_done_only_once_goes_elsewhere_when_a_node_takes_no_connection() {
+    let greeter = Greeter::new("n1").service();
+    let server = start("n1", greeter).await.unwrap();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addresses = [silent.local_addr().unwrap(), server.address()];
+    let registry = Static::addresses("greeter", addresses.map(|at| at.to_string())).unwrap();
+    let options = CallOptions::new().timeout(SECOND * 3 / 2);
+    let client = builder().registry(registry).options(options);
+    let client = client.build().unwrap();
+    let calls = (0..8).map(|_| call(&client));
+    for reply in future::join_all(calls).await {
+        assert_eq!(reply.unwrap().node, "n1");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dial_that_takes_longer_than_an_attempt_waits_is_there_for_the_next() {
+    for idempotent in [false, true] {
+        let peer = Peer::script([Wait(SECOND * 3), Settings, Serve]);
+        let options = CallOptions::new().idempotent(idempotent);
+        let client = client(peer.clone(), options.timeout(5 * SECOND));
+        let begun = Instant::now();
+        call(&client).await.unwrap();
+        assert_eq!(begun.elapsed().as_secs(), 3);
+        assert_eq!(peer.seen().dials, 1);
     }
 }

@@ -30,6 +30,9 @@ use tower_micro_selector::{Candidate, Chosen, Picker};
 pub use self::{attempt::Attempt, common::Common, deadline::Deadline};
 use crate::{CallOptions, Dialect};
 
+/// Into so many parts, at most, is the time that is left divided.
+const MOST_SHARES: u32 = 10;
+
 /// All notes of a request. See the [module docs](self).
 #[derive(Clone, Debug, Default)]
 pub struct Notes {
@@ -101,6 +104,16 @@ impl Notes {
             Some(clock) => clock.left,
             None => Some(self.deadline()?.remaining(Instant::now())),
         }
+    }
+
+    /// The part of the time left that is this attempt's, so that those that may follow have as much: at least a tenth. `None` without a
+    /// deadline, if none may follow, and in go-micro's dialects, where an attempt has all of it.
+    #[inline]
+    pub fn share(&self) -> Option<Duration> {
+        let left = self.attempt.left;
+        let time = self.time_left().filter(|_| left > 0)?;
+        let shares = left.saturating_add(1).min(MOST_SHARES);
+        (!self.dialect().is_go_micro()).then(|| time / shares)
     }
 
     /// The service as the caller named it.

@@ -46,9 +46,6 @@ use tower_layer::Layer;
 use tower_micro_call::{CallOptions, Dialect, Error, Expiry, Kind, Notes};
 use tower_service::Service;
 
-/// Into so many parts, at most, is the time that is left divided.
-const MOST_SHARES: u32 = 10;
-
 /// Makes [`AttemptTimeout`] services. See the [module docs](self) for an example.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AttemptTimeoutLayer {
@@ -108,13 +105,8 @@ fn of(notes: &Notes) -> Option<Duration> {
 }
 
 fn share(notes: &Notes, options: &CallOptions) -> Option<Duration> {
-    let attempt = notes.attempt();
-    let left = attempt.left;
-    let repeats = left > 0 && !attempt.streamed;
-    let shared =
-        repeats && options.get_idempotent() == Some(true) && !options.spoken().is_go_micro();
-    let time = notes.time_left().filter(|_| shared)?;
-    Some(time / left.saturating_add(1).min(MOST_SHARES))
+    let repeats = !notes.attempt().streamed && options.get_idempotent() == Some(true);
+    notes.share().filter(|_| repeats)
 }
 
 /// The time of an attempt, and in whose words it is told that it is over.

@@ -6,10 +6,12 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use http::{Request, Response};
-use tower_micro_call::{Body, Disposition, Error, Notes, ResponseBody};
+use tower_micro_call::{Body, Disposition, Error, Expiry, Notes, ResponseBody};
+use tower_micro_selector::Picker;
 
 use super::{
     exchange::Exchange,
@@ -37,6 +39,8 @@ enum Phase {
 struct Connecting {
     way: Way,
     dialling: Dialling,
+    /// How long it waits, and the timer of that.
+    patience: Option<(Duration, Pin<Box<Expiry>>)>,
     request: Option<Request<Body>>,
 }
 
@@ -56,6 +60,14 @@ struct Queueing {
 struct Way {
     slot: Arc<Slot>,
     dials: u8,
+}
+
+/// How long an attempt waits for a connection, if less than its call has: its share of the time, where the next can go to another node,
+/// whatever the method, since nothing has been sent; or where it has no more anyway, so that the dial goes on for the next.
+fn patience(notes: &Notes) -> Option<Duration> {
+    let elsewhere = || notes.picker().is_some_and(Picker::has_untried);
+    let share = notes.share();
+    share.filter(|_| notes.attempt().timeout.is_some() || elsewhere())
 }
 
 impl ResponseFuture {
@@ -94,11 +106,15 @@ impl Way {
 
     fn connect(mut self, request: Request<Body>) -> Phase {
         match self.dial(&request) {
-            Ok(dialling) => Phase::Connecting(Box::new(Connecting {
-                way: self,
-                dialling,
-                request: Some(request),
-            })),
+            Ok(dialling) => {
+                let patience = Notes::of(&request).and_then(patience);
+                Phase::Connecting(Box::new(Connecting {
+                    way: self,
+                    dialling,
+                    patience: patience.map(|time| (time, Box::pin(Expiry::after(time)))),
+                    request: Some(request),
+                }))
+            }
             Err(error) => Phase::Refused(Some(error)),
         }
     }
@@ -134,7 +150,9 @@ impl Way {
 
 impl Connecting {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Phase> {
-        let dialled = ready!(Pin::new(&mut self.dialling).poll(cx));
+        let Poll::Ready(dialled) = Pin::new(&mut self.dialling).poll(cx) else {
+            return self.poll_patience(cx);
+        };
         let request = self.request.take().expect("kept until it is sent");
         Poll::Ready(match dialled {
             Ok(link) => self.way.clone().send(&link, request),
@@ -143,6 +161,19 @@ impl Connecting {
             }
             Err(failure) => Phase::Refused(Some(failed(&failure))),
         })
+    }
+}
+
+impl Connecting {
+    /// The dial goes on without this call, for those that follow.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Phase> {
+        let Some((share, expiry)) = &mut self.patience else {
+            return Poll::Pending;
+        };
+        ready!(expiry.as_mut().poll(cx));
+        self.way.slot.keep(&self.dialling);
+        let failure = Arc::new(Failure::Share(*share));
+        Poll::Ready(Phase::Refused(Some(failed(&failure))))
     }
 }
 
@@ -237,7 +268,7 @@ impl fmt::Debug for ResponseFuture {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::ready, io, sync::Mutex, task::Waker, time::Duration};
+    use std::{future::ready, io, sync::Mutex, task::Waker};
 
     use http::HeaderValue;
     use tokio::{

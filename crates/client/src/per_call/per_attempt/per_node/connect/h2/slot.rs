@@ -58,7 +58,7 @@ struct Dials {
     last: Option<(Arc<Failure>, Instant)>,
     /// Whether the last one took longer than all its callers had, however little that was.
     given_up: bool,
-    /// Drives one on whose callers may all have less time than it takes.
+    /// Drives the current one on, whose callers may all have less time than it takes.
     kept: Option<TaskGuard>,
 }
 
@@ -147,10 +147,16 @@ impl Slot {
         }
         let dialling = self.begin(timeout.unwrap_or(self.timeout)).shared();
         dials.current = dialling.downgrade();
+        dials.kept = None;
         if dials.given_up {
-            dials.kept = task::spawn(Box::pin(dialling.clone().map(drop))).ok();
+            dials.keep(&dialling);
         }
         Ok(dialling)
+    }
+
+    /// Lets the dial under way go on though those who wait for it do so no longer.
+    pub(super) fn keep(&self, dialling: &Dialling) {
+        self.dials().keep(dialling);
     }
 
     /// A dial that does not keep its place.
@@ -229,6 +235,13 @@ impl Dials {
     fn under_way(&self) -> Option<Dialling> {
         let dialling = self.current.as_ref().and_then(WeakShared::upgrade);
         dialling.filter(|dialling| dialling.peek().is_none())
+    }
+
+    /// Drives `dialling`, the current one, on. The caller holds it: its end takes the lock.
+    fn keep(&mut self, dialling: &Dialling) {
+        if self.kept.is_none() {
+            self.kept = task::spawn(Box::pin(dialling.clone().map(drop))).ok();
+        }
     }
 
     /// Why the last dial failed, if it is too early for the next one.
