@@ -30,8 +30,7 @@
 //!   not in FILE has no count.
 //!
 //! The count per call is the difference of two runs over the difference of their iterations, so that everything done
-//! once cancels out: see [`callgrind`]. It is made with [`FEW`](callgrind::FEW) and [`MANY`](callgrind::MANY)
-//! iterations; the file is `target/bench/NAME-instructions.tsv`. Counting is left out when the arguments hold one of
+//! once cancels out: see [`callgrind`]. The file is `target/bench/NAME-instructions.tsv`. Counting is left out when the arguments hold one of
 //! the three flags above, for then the program is being driven by hand, or `--no-instructions`, for some are in a hurry.
 
 use std::{
