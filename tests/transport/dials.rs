@@ -263,18 +263,36 @@ async fn each_dial_has_the_connect_timeout_of_the_call_that_began_it() {
 // Its request has not been sent, so that it is sent once all the same.
 #[tokio::test]
 async fn a_call_that_may_be_done_only_once_goes_elsewhere_when_a_node_takes_no_connection() {
-    let greeter = Greeter::new("n1").service();
-    let server = start("n1", greeter).await.unwrap();
+    let served = Greeter::new("n1").service();
+    let server = start("n1", served).await.unwrap();
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addresses = [silent.local_addr().unwrap(), server.address()];
-    let registry = Static::addresses("greeter", addresses.map(|at| at.to_string())).unwrap();
-    let options = CallOptions::new().timeout(SECOND * 3 / 2);
-    let client = builder().registry(registry).options(options);
-    let client = client.build().unwrap();
-    let calls = (0..8).map(|_| call(&client));
-    for reply in future::join_all(calls).await {
-        assert_eq!(reply.unwrap().node, "n1");
+    let own_time = CallOptions::new().attempt_timeout(SECOND / 5);
+    for options in [CallOptions::new(), own_time] {
+        let registry = Static::addresses("greeter", addresses.map(|at| at.to_string())).unwrap();
+        let client = builder().registry(registry);
+        let client = client.options(options.timeout(SECOND * 3 / 2));
+        let client = client.build().unwrap();
+        let calls = (0..8).map(|_| call(&client));
+        for reply in future::join_all(calls).await {
+            assert_eq!(reply.unwrap().node, "n1");
+        }
     }
+}
+
+// More than there is budget for would have to.
+#[tokio::test(start_paused = true)]
+async fn where_nothing_is_connected_a_call_stays_with_the_node_it_began_with() {
+    let peer = Peer::script([Wait(SECOND * 2), Settings, Serve]);
+    let registry = Static::addresses("greeter", ["10.0.0.1:1", "10.0.0.2:1"]).unwrap();
+    let client = builder().registry(registry).connect(peer.clone());
+    let client = client.build().unwrap();
+    let begun = Instant::now();
+    let calls = (0..300).map(|_| call(&client));
+    for reply in future::join_all(calls).await {
+        reply.unwrap();
+    }
+    assert_eq!(begun.elapsed().as_secs(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,8 +10,8 @@
 //! The body is polled within the watch too, so that what a streaming handler does counts as its own.
 //!
 //! # Errors
-//! None of its own. One that holds a [`tonic::Status`], as that of a layer that refuses a request may, ends the exchange with its code: a
-//! tonic server makes an answer of it, further outside.
+//! None of its own. A [`tonic::Status`], alone or among the causes of an error in a box, as that of a layer that refuses a request may be,
+//! ends the exchange with its code: a tonic server makes an answer of it, further outside.
 //!
 //! # Example
 //! ```

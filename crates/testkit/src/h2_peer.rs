@@ -61,7 +61,7 @@ type Template = dyn Fn(Endpoint) -> Endpoint + Send + Sync;
 /// Whose connections a peer is called with.
 #[derive(Clone)]
 enum Over {
-    H2(H2),
+    H2(Box<H2>),
     Tonic(Option<Arc<Template>>),
 }
 
@@ -93,7 +93,7 @@ impl Peer {
     pub fn script(steps: impl IntoIterator<Item = Step>) -> Self {
         Self {
             scripts: vec![steps.into_iter().collect()],
-            over: Over::H2(H2::new()),
+            over: Over::H2(Box::new(H2::new())),
             keepalive: None,
             seen: Arc::default(),
         }

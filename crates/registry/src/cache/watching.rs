@@ -44,6 +44,8 @@ struct Doubt {
     last: Option<Instant>,
     /// How many were not, one soon after the other.
     count: u32,
+    /// The second look is still to be taken.
+    waits: bool,
 }
 
 impl Doubt {
@@ -66,6 +68,14 @@ impl Doubt {
 
     fn settle(&mut self) {
         self.is_open = false;
+    }
+
+    /// The second look is taken now, if it has waited.
+    fn begin_look(&mut self) -> bool {
+        if self.waits {
+            self.last = Some(Instant::now());
+        }
+        std::mem::take(&mut self.waits)
     }
 }
 
@@ -107,6 +117,9 @@ impl Watching {
     }
 
     fn open_again(&mut self) {
+        if self.doubt.begin_look() {
+            return self.open(Empty::Believe);
+        }
         self.doubt.settle();
         self.open(if self.has_nodes() {
             Empty::Confirm
@@ -182,7 +195,10 @@ impl Watching {
         match before.checked_sub(1) {
             _ if self.opening.is_some() => {}
             None => self.open(Empty::Believe),
-            Some(again) => self.clock = Some(wait(backoff.after(again, fastrand::f64()))),
+            Some(again) => {
+                self.doubt.waits = true;
+                self.clock = Some(wait(backoff.after(again, fastrand::f64())));
+            }
         }
     }
 

@@ -91,9 +91,9 @@ impl Publisher {
                 let Some(word) = ready!(word) else {
                     return Poll::Ready(());
                 };
-                let is_over = word.is_err() && !go_on && !self.set.is_known();
+                let is_over = word.is_err() && !go_on;
                 self.hear(word);
-                if is_over {
+                if is_over && !self.set.is_known() {
                     return Poll::Ready(());
                 }
                 heard += 1;

@@ -17,7 +17,7 @@
 //! | nodes | a [`Picker`] over them |
 //! | a version, but no node | a picker whose every attempt fails with `NoneAvailable` |
 //! | that it does not exist | [`SelectError::NotFound`] |
-//! | nothing, and the registry failed | [`SelectError::Registry`], at once; the watch goes on |
+//! | nothing, and the registry failed | [`SelectError::Registry`], at once; the watch of a `Cache` goes on, that of any other registry is begun anew by the next call |
 //! | nodes from before, and the registry failed | a picker over them; see [`RegistrySelector::trouble`] |
 //!
 //! # Wrap the registry in a `Cache`

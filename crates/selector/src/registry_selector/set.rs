@@ -35,7 +35,7 @@ enum State {
     Unwatched,
     /// The registry was asked, and has not answered.
     Waiting,
-    /// It failed before it said anything; the task goes on.
+    /// It failed before it said anything; the task goes on, as the watch does.
     Failing(SelectError),
     /// The task ended before the registry said anything.
     Over(SelectError),

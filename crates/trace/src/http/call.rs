@@ -27,7 +27,7 @@ use tower_layer::Layer;
 use tower_micro_observe::{Ending, ObserveExchange, Observer, Watch};
 use tracing::{Level, Span, field::Empty, span};
 
-use super::{method, original, record_end, url::redacted, verb};
+use super::{broken, method, original, record_end, url::redacted, verb};
 use crate::{Propagation, attributes, settings::Settings, traced::Traced};
 
 /// The path of a request with its parameters by name; an extension of the request.
@@ -155,7 +155,7 @@ impl Watch for HttpCall {
         let Self { traced, status, .. } = self;
         let broken = match ending {
             Ending::Dropped { answered: false } => Some("cancelled"),
-            _ => ending.broken(),
+            _ => broken(&ending, status),
         };
         traced.finish(|span| record_end(span, status, 400, broken));
     }

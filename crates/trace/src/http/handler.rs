@@ -29,7 +29,7 @@ use tower_layer::Layer;
 use tower_micro_observe::{Ending, ObserveExchange, Observer, Watch};
 use tracing::{Level, Span, field::Empty, span};
 
-use super::{method, original, record_end, verb};
+use super::{broken, method, original, record_end, verb};
 use crate::{Propagation, attributes, ending, handler::Handler, settings::Settings};
 
 /// Where a server's router leaves the route.
@@ -148,6 +148,6 @@ impl Watch for HttpHandler {
 
     fn ended(self, ending: Ending<'_>) {
         let Self { handler, status } = self;
-        handler.finish(|span| record_end(span, status, 500, ending.broken()));
+        handler.finish(|span| record_end(span, status, 500, broken(&ending, status)));
     }
 }

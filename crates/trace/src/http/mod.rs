@@ -10,6 +10,7 @@ pub use call::{HttpCall, HttpCallTrace, HttpCallTraceLayer, HttpCalls, UrlTempla
 pub use handler::{HttpHandler, HttpHandlerTrace, HttpHandlerTraceLayer, HttpHandlers};
 
 use ::http::{Method, StatusCode};
+use tower_micro_observe::{Ending, words};
 use tracing::{Span, record_all};
 
 use crate::{attributes, ending::cut};
@@ -41,6 +42,14 @@ fn verb(given: &Method) -> &str {
     match method(given) {
         "_OTHER" => "HTTP",
         known => known,
+    }
+}
+
+/// What kind of failure it was; where there is no answer that may be a gRPC status, which a layer has refused it with.
+fn broken(ending: &Ending<'_>, status: Option<StatusCode>) -> Option<&'static str> {
+    match ending {
+        Ending::Status(code) if status.is_none() => Some(words::code(*code)),
+        _ => ending.broken(),
     }
 }
 

@@ -174,11 +174,12 @@ impl Propagation {
     }
 
     /// Writes `cx` into `headers`, in place of whatever parent they named. Without a span in `cx`, or baggage that is sent, they stay as
-    /// they are. Says whether there was anything to write.
+    /// they are. Says whether they name a parent of `cx` now.
     pub fn inject_headers(&self, cx: &Context, headers: &mut HeaderMap) -> bool {
         let span = cx.span();
         let span = span.span_context();
-        if self.0.fields.is_empty() || !(span.is_valid() || self.0.sends_baggage_of(cx)) {
+        let names_parent = span.is_valid() && self.0.sends_parents();
+        if !(names_parent || self.0.sends_baggage_of(cx)) {
             return false;
         }
         let is_written = span.is_valid() && self.0.inject.contains(&Format::W3c);
@@ -190,7 +191,7 @@ impl Propagation {
             }
         }
         self.0.inject_besides(cx, &mut HeadersMut(headers));
-        true
+        names_parent
     }
 
     /// The same with the context that is current.
@@ -273,6 +274,10 @@ impl Settings {
     fn others_find_parent(&self, from: &dyn Extractor) -> bool {
         let found = || self.extract_besides(&Context::new(), from);
         !self.others.is_empty() && found().span().span_context().is_valid()
+    }
+
+    const fn sends_parents(&self) -> bool {
+        !(self.inject.is_empty() && self.others.is_empty())
     }
 
     /// Whether any of it goes out; what other propagators send is not known.

@@ -478,7 +478,7 @@ fn baggage_alone_takes_an_old_parent_off() {
     let mut headers = headers(&[("traceparent", &format!("00-{TRACE}-{SPAN}-01"))]);
     let cx = Context::new().with_baggage([KeyValue::new("tenant", "a")]);
     let propagation = Propagation::new().baggage(["tenant"]);
-    propagation.inject_headers(&cx, &mut headers);
+    assert!(!propagation.inject_headers(&cx, &mut headers));
     assert_eq!(headers.keys().collect::<Vec<_>>(), ["baggage"]);
 }
 
@@ -491,6 +491,14 @@ fn baggage_that_stays_here_takes_nothing_off() {
         assert!(!propagation.inject_headers(&cx, &mut left));
         assert_eq!(left, headers);
     }
+}
+
+#[test]
+fn what_sends_nothing_takes_nothing_off() {
+    let mut left = headers(&[("traceparent", &format!("00-{TRACE}-{SPAN}-01"))]);
+    let reads = Propagation::none().extract(Format::ALL);
+    assert!(!reads.inject_headers(&context(true), &mut left));
+    assert_eq!(left.len(), 1);
 }
 
 #[test]

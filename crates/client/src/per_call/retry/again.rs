@@ -134,6 +134,12 @@ impl Again {
         self.before = self.previous.replace(error);
     }
 
+    /// The last failure beside others, and the one before it, if that was beside too.
+    pub(super) fn take_beside(&mut self) -> Option<(Error, Option<Error>)> {
+        let last = self.previous.take()?;
+        Some((last, self.before.take()))
+    }
+
     fn take_unseen(&mut self) -> Option<Error> {
         match mem::take(&mut self.next) {
             Next::Unseen(error) => Some(error),

@@ -265,8 +265,9 @@ impl Course {
     /// How the call ends if those in turn have ended with `spent`, and the last one beside them has failed too.
     pub(super) fn ended_beside(&mut self, spent: &Error) -> Error {
         let (attempts, spent) = (self.sent(), spent.clone());
-        match self.take_previous() {
-            Some(last) => last.with_attempts(attempts, Some(spent)),
+        let failed = self.again_mut().and_then(Again::take_beside);
+        match failed {
+            Some((last, before)) => last.with_attempts(attempts, before.or(Some(spent))),
             None => spent,
         }
     }

@@ -208,6 +208,18 @@ async fn doubts_that_follow_each_other_are_looked_into_with_backoff() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_look_that_had_to_wait_counts_as_the_second_one_too() {
+    let always = || says([reset(&["a"]), nothing()]);
+    let before = says([reset(&["a"]), put("a"), nothing()]);
+    let first = says([reset(&["a"]), nothing()]);
+    let registry = Scripted::new([first, before, always()]);
+    let mut changes = watch(&without_resync(&registry)).await;
+    for expected in [reset(&["a"]), put("a"), nothing()] {
+        assert_eq!(change(&mut changes).await, expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_of_two_looks_has_its_time() {
     let slow = || Open(vec![Act::Wait(SECOND * 3), Act::Say(nothing())]);
     let registry = Scripted::new([ends_after(reset(&["a"]), SECOND), slow(), slow()]);

@@ -221,6 +221,21 @@ async fn the_last_failure_is_the_result_though_it_was_beside() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn of_several_that_fail_beside_the_last_two_are_told() {
+    fn named(text: &'static str) -> Answer {
+        let full = Status::resource_exhausted(text);
+        Err(Error::answered(full, Dialect::Grpc))
+    }
+    let always = |_: RetryContext<'_>| Ok(true);
+    let options = hedged().hedge(Hedge::after(DELAY).at_most(2)).retries(2);
+    let ends: &[End] = &[(120, busy), (100, || named("one")), (100, || named("two"))];
+    let (answer, sent, _) = timed(options.retry(always), ends).await;
+    let error = answer.unwrap_err();
+    assert_eq!((sent, error.attempts(), error.text()), (3, 3, "two"));
+    assert_eq!(error.previous().unwrap().text(), "one");
+}
+
 /// Has a place for each request that it has said it will take, and counts them.
 struct Places<S> {
     inner: S,

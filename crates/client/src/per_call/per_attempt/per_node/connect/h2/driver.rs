@@ -13,6 +13,7 @@ use std::{
 use h2::Reason;
 
 use super::{
+    census::Counted,
     keepalive::Pinger,
     link::{Link, LinkState},
     open::Wire,
@@ -24,6 +25,8 @@ pub(super) struct Driver {
     pinger: Option<Pinger>,
     state: Arc<LinkState>,
     doublings: Arc<AtomicU32>,
+    /// While it is open.
+    counted: Option<Counted>,
 }
 
 impl Driver {
@@ -38,7 +41,14 @@ impl Driver {
             pinger,
             state: link.state(),
             doublings,
+            counted: None,
         }
+    }
+
+    /// One that is among those that are open.
+    pub(super) fn counted(mut self, counted: Counted) -> Self {
+        self.counted = Some(counted);
+        self
     }
 
     /// What the peer has said may be for calls that wait: GOAWAY, SETTINGS.

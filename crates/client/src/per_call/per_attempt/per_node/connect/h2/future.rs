@@ -39,8 +39,7 @@ enum Phase {
 struct Connecting {
     way: Way,
     dialling: Dialling,
-    /// How long it waits, and the timer of that.
-    patience: Option<(Duration, Pin<Box<Expiry>>)>,
+    patience: Option<Patience>,
     request: Option<Request<Body>>,
 }
 
@@ -62,12 +61,25 @@ struct Way {
     dials: u8,
 }
 
-/// How long an attempt waits for a connection, if less than its call has: its share of the time, where the next can go to another node,
-/// whatever the method, since nothing has been sent; or where it has no more anyway, so that the dial goes on for the next.
-fn patience(notes: &Notes) -> Option<Duration> {
-    let elsewhere = || notes.picker().is_some_and(Picker::has_untried);
-    let share = notes.share();
-    share.filter(|_| notes.attempt().timeout.is_some() || elsewhere())
+/// How long an attempt waits for a connection where the next can go to another node, whatever the method: nothing has been sent.
+struct Patience {
+    time: Duration,
+    expiry: Pin<Box<Expiry>>,
+}
+
+impl Patience {
+    /// That of an attempt which others may follow: its share of the call's time, or all it has if that is less.
+    fn of(notes: &Notes) -> Option<Self> {
+        let (share, own) = (notes.share()?, notes.attempt().timeout);
+        let time = own.map_or(share, |own| own.min(share));
+        let time = time.max(Duration::from_millis(1));
+        let expiry = Box::pin(Expiry::after(time));
+        Some(Self { time, expiry })
+    }
+
+    fn begin_again(&mut self) {
+        self.expiry = Box::pin(Expiry::after(self.time));
+    }
 }
 
 impl ResponseFuture {
@@ -107,11 +119,11 @@ impl Way {
     fn connect(mut self, request: Request<Body>) -> Phase {
         match self.dial(&request) {
             Ok(dialling) => {
-                let patience = Notes::of(&request).and_then(patience);
+                let patience = Notes::of(&request).and_then(Patience::of);
                 Phase::Connecting(Box::new(Connecting {
                     way: self,
                     dialling,
-                    patience: patience.map(|time| (time, Box::pin(Expiry::after(time)))),
+                    patience,
                     request: Some(request),
                 }))
             }
@@ -165,16 +177,29 @@ impl Connecting {
 }
 
 impl Connecting {
-    /// The dial goes on without this call, for those that follow.
+    /// The dial goes on, for this call or for those that follow.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Phase> {
-        let Some((share, expiry)) = &mut self.patience else {
-            return Poll::Pending;
-        };
-        ready!(expiry.as_mut().poll(cx));
-        self.way.slot.keep(&self.dialling);
-        let failure = Arc::new(Failure::Share(*share));
-        Poll::Ready(Phase::Refused(Some(failed(&failure))))
+        loop {
+            let Some(patience) = &mut self.patience else {
+                return Poll::Pending;
+            };
+            ready!(patience.expiry.as_mut().poll(cx));
+            let slot = &self.way.slot;
+            slot.keep(&self.dialling);
+            // Where nothing is connected it would wait there too.
+            if slot.has_company() && may_go_elsewhere(self.request.as_ref()) {
+                let failure = Arc::new(Failure::Share(patience.time));
+                return Poll::Ready(Phase::Refused(Some(failed(&failure))));
+            }
+            patience.begin_again();
+        }
     }
+}
+
+fn may_go_elsewhere(request: Option<&Request<Body>>) -> bool {
+    let notes = request.and_then(Notes::of);
+    let picker = notes.and_then(Notes::picker);
+    picker.is_some_and(Picker::has_untried)
 }
 
 impl Queueing {

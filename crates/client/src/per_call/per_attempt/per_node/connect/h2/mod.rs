@@ -49,6 +49,7 @@
 
 mod answer;
 mod backoff;
+mod census;
 mod dial;
 mod driver;
 mod exchange;
@@ -96,6 +97,7 @@ use tower_micro_call::{Body, BoxFuture, Error, ResponseBody};
 use tower_micro_selector::Candidate;
 use tower_service::Service;
 
+use self::census::Census;
 use super::{Connect, State};
 use crate::BuildError;
 use origin::Origin;
@@ -117,6 +119,8 @@ pub struct H2 {
     keepalive: Option<Keepalive>,
     stream_window: u32,
     connection_window: u32,
+    /// How many of its connections are open.
+    open: Arc<Census>,
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
 }
@@ -135,6 +139,7 @@ impl H2 {
             authority: None,
             user_agent: HeaderValue::from_static(USER_AGENT),
             keepalive: Some(Keepalive::default()),
+            open: Arc::default(),
             stream_window: 2 << 20,
             connection_window: 5 << 20,
             #[cfg(feature = "tls")]

@@ -62,7 +62,9 @@ pub(super) async fn open(
     let pinger = connect.keepalive.zip(wire.ping_pong());
     let pinger = pinger
         .map(|(settings, pings)| Pinger::new(settings, pings, heard, doublings.load(Relaxed)));
-    tokio::spawn(Driver::new(wire, pinger, &link, Arc::clone(doublings)));
+    let counted = connect.open.count();
+    let driver = Driver::new(wire, pinger, &link, Arc::clone(doublings));
+    tokio::spawn(driver.counted(counted));
     Ok(link)
 }
 

@@ -154,6 +154,11 @@ impl Slot {
         Ok(dialling)
     }
 
+    /// Whether any connection of its connector is open, to whichever node.
+    pub(super) fn has_company(&self) -> bool {
+        self.connect.open.is_any()
+    }
+
     /// Lets the dial under way go on though those who wait for it do so no longer.
     pub(super) fn keep(&self, dialling: &Dialling) {
         self.dials().keep(dialling);
