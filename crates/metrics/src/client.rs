@@ -5,10 +5,9 @@
 //! deadline. Waiting in `poll_ready` of what is inside is not measured.
 //!
 //! # Units and defaults
-//! Times are to the end of the answer, trailers included. One that is let go of counts as CANCELLED, an attempt
-//! whose call's time is up as DEADLINE_EXCEEDED. Attempts beside another (hedges) count among the retries. Each service that is called is
-//! a series: its names are for the program to bound. Nodes are not named, since there
-//! may be thousands; [`AttemptMetricsLayer::by_node`] names them.
+//! Times are to the end of the answer, trailers included. One that is let go of counts as CANCELLED, an attempt whose call's time is up as
+//! DEADLINE_EXCEEDED. Attempts beside another (hedges) count among the retries. Each service that is called is a series: its names are for
+//! the program to bound. Nodes are not named, since there may be thousands; [`AttemptMetricsLayer::by_node`] names them.
 //!
 //! # Errors
 //! None of their own.

@@ -4,8 +4,8 @@
 //! for anything. So there is a limit, and what comes beyond it is counted under one name.
 //!
 //! # Units and defaults
-//! 256 methods; the others are `other`, as in gRFC A66, and `_OTHER` where [`Otel`](crate::Otel) has OpenTelemetry's names. A server's methods are learned from calls that a handler has answered (see
-//! [`handler`](crate::handler)), so that asking for what is not there fills nothing.
+//! 256 methods; the others are `other`, as in gRFC A66, and `_OTHER` where `Otel` has OpenTelemetry's names. A server's methods are learned
+//! from calls that a handler has answered (see [`handler`](crate::handler)), so that asking for what is not there fills nothing.
 //!
 //! # Example
 //! ```

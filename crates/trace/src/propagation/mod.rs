@@ -226,6 +226,11 @@ impl Propagation {
         if !headers.keys().any(|name| self.is_field(name.as_str())) {
             return false;
         }
+        // As a call's layer outside has just written it.
+        let names = |cx: &Context| w3c::names(cx.span().span_context(), headers);
+        if self.is_field(w3c::TRACEPARENT) && Context::map_current(names) {
+            return true;
+        }
         let Settings {
             inject, extract, ..
         } = &*self.0;

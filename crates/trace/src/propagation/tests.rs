@@ -388,6 +388,8 @@ fn only_what_names_a_parent_that_can_be_read_is_one() {
     assert!(is_in("b3", &format!("{TRACE}-{SPAN}-1")), "it is sent here");
     assert!(!is_in("baggage", "tenant=a"));
     assert!(!is_in("traceparent", "none"));
+    let nobody = format!("00-{}-{}-00", "0".repeat(32), "0".repeat(16));
+    assert!(!is_in("traceparent", &nobody));
     assert!(!is_in("uber-trace-id", &format!("{TRACE}:{SPAN}:0:1")));
     let sdk = opentelemetry_sdk::propagation::TraceContextPropagator::new();
     let others = Propagation::none().with(sdk);

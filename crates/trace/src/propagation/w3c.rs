@@ -66,12 +66,19 @@ pub(super) fn inject(span: &SpanContext, into: &mut dyn Injector) {
     }
 }
 
+static NAMES: [HeaderName; 2] = [
+    HeaderName::from_static(TRACEPARENT),
+    HeaderName::from_static(TRACESTATE),
+];
+
+/// Whether `headers` name `span` as [`write`] does.
+pub(super) fn names(span: &SpanContext, headers: &HeaderMap) -> bool {
+    let value = headers.get(&NAMES[0]);
+    span.is_valid() && value.is_some_and(|value| value.as_bytes() == parent(span))
+}
+
 /// The same for headers, without a look at what is known of them: their names are ready made, and clones of the value share it.
 pub(super) fn write(span: &SpanContext, headers: &mut HeaderMap) {
-    static NAMES: [HeaderName; 2] = [
-        HeaderName::from_static(TRACEPARENT),
-        HeaderName::from_static(TRACESTATE),
-    ];
     let [parent_name, state_name] = &NAMES;
     let value = HeaderValue::from_maybe_shared(Bytes::from_owner(parent(span)));
     let value = value.expect("digits and dashes are a value");
