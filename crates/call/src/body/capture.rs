@@ -2,11 +2,12 @@
 
 use std::{
     collections::VecDeque,
+    pin::Pin,
     task::{Context, Poll, Waker},
 };
 
 use bytes::{Bytes, BytesMut};
-use http_body::Frame;
+use http_body::{Body as _, Frame};
 use tonic::Status;
 
 use super::{
@@ -40,11 +41,13 @@ fn drain(mut rest: tonic::body::Body) -> Payload {
     }
 }
 
+/// The same of a body in several frames, of which those that carry nothing may have no end.
 fn drain_more(mut ahead: VecDeque<Frame<Bytes>>, mut rest: tonic::body::Body) -> Payload {
     let size = |frame: &Frame<Bytes>| frame.data_ref().map_or(0, Bytes::len);
+    ahead.retain(|frame| size(frame) > 0);
     let mut taken: usize = ahead.iter().map(size).sum();
     while taken < AHEAD {
-        match poll_now(&mut rest) {
+        match rest::poll_bytes(&mut rest, &mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Some(Ok(frame))) => {
                 taken += size(&frame);
                 ahead.push_back(frame);
@@ -63,7 +66,7 @@ fn pending(ahead: VecDeque<Frame<Bytes>>, rest: tonic::body::Body) -> Payload {
 
 /// Polls without a waker: whoever polls next registers a real one.
 fn poll_now(body: &mut tonic::body::Body) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-    rest::poll_bytes(body, &mut Context::from_waker(Waker::noop()))
+    Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop()))
 }
 
 /// One run of bytes out of all frames.
