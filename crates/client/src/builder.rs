@@ -82,7 +82,19 @@ impl<W, C, K> ClientBuilder<W, C, K> {
         self
     }
 
-    /// How often that cache looks again, and how long it waits for a registry that is slow.
+    /// How often that cache looks at everything again, each 60 s unless set, and how long it waits for a registry that is slow, 5 s:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_micro_client::Client;
+    /// use tower_micro_registry::{CacheOptions, Static};
+    ///
+    /// let nodes = Static::addresses("greeter", ["127.0.0.1:50051"])?;
+    /// let patient = CacheOptions::default().timeout(Duration::from_secs(20));
+    /// let client = Client::builder().registry(nodes).cache(patient).build()?;
+    /// # let _ = client;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn cache(mut self, options: CacheOptions) -> Self {
         self.cache = Some(options);
         self

@@ -18,7 +18,8 @@
 //! ```
 //! use tower_micro_trace::HandlerTraceLayer;
 //!
-//! let server = tonic::transport::Server::builder().layer(HandlerTraceLayer::new());
+//! let layer = HandlerTraceLayer::new().methods(["greeter.Greeter/SayHello", "greeter.Greeter/SayGoodbye"]);
+//! let server = tonic::transport::Server::builder().layer(layer);
 //! # let _ = server;
 //! ```
 //!
