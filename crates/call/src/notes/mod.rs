@@ -11,7 +11,7 @@
 //! | [`Deadline`] | options; deadline, if it has one of its own | select, deadline, retry, pick, attempt timeout, metadata, wrappers |
 //! | [`ServiceName`] | the channel; select | wrappers, deadline, retry, pick |
 //! | [`Picker`] | select | retry, pick |
-//! | [`Attempt`] | retry; its time: attempt timeout | attempt timeout, wrappers; metadata |
+//! | [`Attempt`] | retry; its time: attempt timeout | attempt timeout, wrappers; metadata, transport |
 //! | [`Candidate`] | pick, a call wrapper | call wrappers, transport |
 
 mod attempt;

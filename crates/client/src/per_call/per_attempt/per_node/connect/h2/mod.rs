@@ -9,6 +9,9 @@
 //! - **One dial at a time**: calls that need the connection wait for the same dial. It goes on as long as one of them waits. After one that
 //!   all have given up, the next goes on by itself, within its connect timeout: callers that have less time than a connection takes come to
 //!   one, too.
+//! - **An attempt waits for its share** of the call's time, if others may follow it ([`Notes::share`](tower_micro_call::Notes::share)). Then
+//!   the dial goes on by itself. If there is a node that was not tried, and any connection of this connector is open, the attempt ends: it
+//!   has sent nothing, and the next one goes there, whatever the method. Else it goes on waiting, for another node would be no sooner.
 //! - After a dial has failed, the next one waits 100 ms, then 160 ms, 256 ms, … at most 2 s, give or take a fifth, until SETTINGS come
 //!   (gRPC's `connection-backoff.md`, with a cap that lets a node come back soon). **A call that comes meanwhile fails at once**, with the
 //!   cause of the dial that failed, so that its retry can go to another node. So it is for the only node too: waiting for it is for the
