@@ -10,7 +10,7 @@
 //! | the time | options; select and retry after a wait | deadline, pick, attempt timeout, metadata |
 //! | [`Deadline`] | options; deadline, if it has one of its own | select, deadline, retry, pick, attempt timeout, metadata, wrappers |
 //! | [`ServiceName`] | the channel; select | wrappers, deadline, retry, pick |
-//! | [`Picker`] | select | retry, pick |
+//! | [`Picker`] | select | retry, pick, transport |
 //! | [`Attempt`] | retry; its time: attempt timeout | attempt timeout, wrappers; metadata, transport |
 //! | [`Candidate`] | pick, a call wrapper | call wrappers, transport |
 
