@@ -7,6 +7,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod baggage;
+mod others;
+
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN: &str = "00f067aa0ba902b7";
 
@@ -233,71 +236,6 @@ fn without_a_span_headers_stay_as_they_are() {
     assert_eq!(sent, given);
 }
 
-fn carrying(pairs: &[(&'static str, &'static str)]) -> Context {
-    let pairs = pairs.iter().map(|(key, value)| KeyValue::new(*key, *value));
-    Context::new().with_baggage(pairs)
-}
-
-#[test]
-fn baggage_is_carried_if_it_is_named_and_not_otherwise() {
-    let cx = carrying(&[
-        ("tenant", "blue, or =green; \u{e4}"),
-        ("password", "hunter2"),
-    ]);
-    let send = |propagation: &Propagation| {
-        let mut headers = HeaderMap::new();
-        propagation.inject_headers(&cx, &mut headers);
-        headers
-    };
-    assert!(send(&Propagation::new()).is_empty());
-    let named = Propagation::new().baggage(["tenant", "not=a token"]);
-    let sent = send(&named);
-    assert_eq!(
-        sent["baggage"],
-        "tenant=blue%2C%20or%20%3Dgreen%3B%20%C3%A4"
-    );
-    let back = named.extract_headers(&Context::new(), &sent).unwrap();
-    let tenant = back.baggage().get("tenant").unwrap();
-    assert_eq!(tenant.as_str(), "blue, or =green; \u{e4}");
-    let inbound = headers(&[("baggage", "password=hunter2,tenant = blue ;secret=1")]);
-    let cx = named.extract_headers(&Context::new(), &inbound).unwrap();
-    assert_eq!(cx.baggage().len(), 1);
-    assert_eq!(cx.baggage().get("tenant").unwrap().as_str(), "blue");
-}
-
-#[test]
-fn jaegers_baggage_has_a_header_for_each_entry() {
-    let propagation = Propagation::of_jaeger().baggage(["tenant"]);
-    let mut sent = HeaderMap::new();
-    propagation.inject_headers(&carrying(&[("tenant", "blue")]), &mut sent);
-    assert_eq!(sent["uberctx-tenant"], "blue");
-    let inbound = headers(&[("uberctx-tenant", "a%20b"), ("uberctx-password", "x")]);
-    let cx = propagation
-        .extract_headers(&Context::new(), &inbound)
-        .unwrap();
-    assert_eq!(cx.baggage().get("tenant").unwrap().as_str(), "a b");
-    assert_eq!(cx.baggage().len(), 1);
-}
-
-impl Propagation {
-    fn of_jaeger() -> Self {
-        Self::none()
-            .inject([Format::Jaeger])
-            .extract([Format::Jaeger])
-    }
-}
-
-#[test]
-fn more_baggage_than_a_header_may_hold_is_not_read() {
-    let named = Propagation::new().baggage(["tenant"]);
-    let long = format!("tenant=blue,rest={}", "x".repeat(9000));
-    assert!(
-        named
-            .extract_headers(&Context::new(), &headers(&[("baggage", &long)]))
-            .is_none()
-    );
-}
-
 #[test]
 fn go_micros_title_cased_metadata_is_read_and_written() {
     let mut metadata = tower_micro_call::Metadata::new();
@@ -320,60 +258,6 @@ fn go_micros_title_cased_metadata_is_read_and_written() {
         let cx = propagation.extract_with_context(&Context::new(), &carrier);
         assert_eq!(cx.span().span_context().trace_id().to_string(), TRACE);
     }
-}
-
-#[test]
-fn another_propagator_has_its_say_when_no_format_has() {
-    let sdk = opentelemetry_sdk::propagation::TraceContextPropagator::new();
-    let propagation = Propagation::none().with(sdk);
-    let w3c = format!("00-{TRACE}-{SPAN}-01");
-    assert_eq!(parent(&propagation, &[("traceparent", &w3c)]), known(true));
-    let mut sent = HeaderMap::new();
-    propagation.inject_headers(&context(true), &mut sent);
-    assert_eq!(sent["traceparent"], w3c);
-}
-
-#[test]
-fn what_another_propagator_finds_besides_a_parent_is_kept_when_a_format_has_one() {
-    let sdk = opentelemetry_sdk::propagation::BaggagePropagator::new();
-    let propagation = Propagation::new().baggage(["tenant"]).with(sdk);
-    let w3c = format!("00-{TRACE}-{SPAN}-01");
-    let came = headers(&[("traceparent", &w3c), ("baggage", "tenant=a,region=north")]);
-    let cx = propagation.extract_headers(&Context::new(), &came).unwrap();
-    assert_eq!(cx.span().span_context().trace_id().to_string(), TRACE);
-    let held = |key| cx.baggage().get(key).map(ToString::to_string);
-    assert_eq!(held("region"), Some("north".to_owned()));
-    assert_eq!(held("tenant"), Some("a".to_owned()));
-}
-
-/// Makes a context of its own current, as a propagator may that asks others.
-#[derive(Debug)]
-struct Attaching;
-
-impl TextMapPropagator for Attaching {
-    fn inject_context(&self, cx: &Context, into: &mut dyn Injector) {
-        let _current = cx.clone().attach();
-        into.set("x-attached", "yes".to_owned());
-    }
-
-    fn extract_with_context(&self, cx: &Context, _: &dyn Extractor) -> Context {
-        let _current = cx.clone().attach();
-        cx.clone()
-    }
-
-    fn fields(&self) -> FieldIter<'_> {
-        FieldIter::new(&[])
-    }
-}
-
-#[test]
-fn a_propagator_may_make_another_context_current() {
-    let propagation = Propagation::new().with(Attaching);
-    let mut carried = headers(&[("traceparent", &format!("00-{TRACE}-{SPAN}-01"))]);
-    let _current = context(true).attach();
-    assert!(propagation.extract_on_current(&carried).is_some());
-    assert!(propagation.inject_current(&mut carried));
-    assert_eq!(carried["x-attached"], "yes");
 }
 
 #[test]
@@ -473,26 +357,6 @@ fn a_parent_that_is_written_anew_takes_the_state_of_the_old_one_with_it() {
     Propagation::new().inject_headers(&cx, &mut headers);
     assert_eq!(headers["traceparent"], format!("00-{TRACE}-{SPAN}-01"));
     assert!(!headers.contains_key("tracestate") && headers.contains_key("te"));
-}
-
-#[test]
-fn baggage_alone_takes_an_old_parent_off() {
-    let mut headers = headers(&[("traceparent", &format!("00-{TRACE}-{SPAN}-01"))]);
-    let cx = Context::new().with_baggage([KeyValue::new("tenant", "a")]);
-    let propagation = Propagation::new().baggage(["tenant"]);
-    assert!(!propagation.inject_headers(&cx, &mut headers));
-    assert_eq!(headers.keys().collect::<Vec<_>>(), ["baggage"]);
-}
-
-#[test]
-fn baggage_that_stays_here_takes_nothing_off() {
-    let headers = headers(&[("traceparent", &format!("00-{TRACE}-{SPAN}-01"))]);
-    let cx = Context::new().with_baggage([KeyValue::new("password", "hunter2")]);
-    for propagation in [Propagation::new(), Propagation::new().baggage(["tenant"])] {
-        let mut left = headers.clone();
-        assert!(!propagation.inject_headers(&cx, &mut left));
-        assert_eq!(left, headers);
-    }
 }
 
 #[test]
