@@ -2,7 +2,7 @@
 //!
 //! tokio lets a task do so much in a row, and then has everything of its own say that it is not ready, timers too. A call whose request
 //! stream is always ready uses that up each time that it is polled, before its timer is asked; with a timer of tokio's alone its time
-//! would never be over. tokio's own `Timeout` does the same.
+//! would never be over. This one is asked past that limit, as tokio's own `Timeout` asks the timer that it has.
 //!
 //! # Example
 //! ```

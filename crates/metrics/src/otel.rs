@@ -100,7 +100,7 @@ const OTEL: Words = Words {
     status: attributes::STATUS_CODE,
     error: Some(attributes::ERROR_TYPE),
     disposition: Some(attributes::DISPOSITION),
-    other: "_OTHER",
+    other: attributes::OTHER,
 };
 
 const GRPC: Words = Words {

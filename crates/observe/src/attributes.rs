@@ -15,6 +15,9 @@ pub const ATTEMPT: &str = "tower_micro::attempt";
 /// The target of handler spans.
 pub const HANDLER: &str = "tower_micro::handler";
 
+/// The method, by any name, that stands for those which are not known: anybody can make up names without end.
+pub const OTHER: &str = "_OTHER";
+
 /// Which RPC system: `grpc`.
 pub const SYSTEM: &str = "rpc.system.name";
 /// `package.Service/Method`.

@@ -22,7 +22,7 @@ pub enum Names {
 /// Longer paths are nobody's method: a server can be asked for anything.
 const LONGEST: usize = 256;
 
-/// What stands for a method that is none of ours.
+/// The path that stands for one that is none of ours: [`attributes::OTHER`](crate::attributes::OTHER), as paths begin.
 const OTHER: &str = "/_OTHER";
 
 /// The methods that a server has.
@@ -164,7 +164,7 @@ mod tests {
     fn a_path_without_end_is_no_name() {
         let any = Methods::default();
         assert_eq!(any.asked(PATH), PATH);
-        assert_eq!(any.asked(&format!("/{}", "x".repeat(LONGEST))), OTHER);
+        assert_eq!(any.asked(&format!("/{}", "x".repeat(LONGEST))), "/_OTHER");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! A span of ours, and what OpenTelemetry's layer made of it.
 //!
-//! Where that layer holds the span, what is known at the end goes straight to it: words that are written down in our code are not
-//! copied, the registry of spans is not asked again, and the span ends at that moment, whoever still holds a handle of it. Where there
-//! is no such layer, the end is recorded through `tracing`, for whoever listens.
+//! Where that layer holds the span, it ends when what it stands for does, whoever still holds a handle of it. What is known then of a call
+//! or an attempt goes straight to it: words that are written down in our code are not copied, and the registry of spans is not asked again.
+//! What is known of an exchange is recorded through `tracing`, for whoever else listens; so is that of a call where there is no such layer.
 
 use opentelemetry::{
     Context, SpanId,
@@ -30,8 +30,11 @@ impl Traced {
     /// Begins it under `caller`, if there is one; says whether it hangs there. The result of `set_parent` does not tell: it is `Ok` for a
     /// span that other layers see and OpenTelemetry's does not.
     pub(crate) fn begin_under(&mut self, caller: Option<&Context>) -> bool {
+        if self.span.is_disabled() {
+            return false;
+        }
         let set = caller.map(|caller| self.span.set_parent(caller.clone()));
-        if self.span.is_disabled() || set.is_some_and(|set| set.is_err()) {
+        if set.is_some_and(|set| set.is_err()) {
             return false;
         }
         let own = self.span.context();

@@ -27,7 +27,7 @@ fn method(method: &Method) -> &str {
         | Method::CONNECT
         | Method::PATCH
         | Method::TRACE => method.as_str(),
-        _ => "_OTHER",
+        _ => attributes::OTHER,
     }
 }
 
@@ -40,7 +40,7 @@ fn original(given: &Method) -> Option<&str> {
 /// What the name of a span begins with.
 fn verb(given: &Method) -> &str {
     match method(given) {
-        "_OTHER" => "HTTP",
+        attributes::OTHER => "HTTP",
         known => known,
     }
 }

@@ -106,7 +106,7 @@ fn of(notes: &Notes) -> Option<Duration> {
 
 fn share(notes: &Notes, options: &CallOptions) -> Option<Duration> {
     let repeats = !notes.attempt().streamed && options.get_idempotent() == Some(true);
-    repeats.then(|| notes.share())?
+    repeats.then(|| notes.share()).flatten()
 }
 
 /// The time of an attempt, and in whose words it is told that it is over.

@@ -22,10 +22,10 @@ async fn a_call_that_waits_wakes_when_the_registry_answers() {
     assert_eq!(world.registry.watches(), 1);
 }
 
-#[test]
-fn a_registry_that_fails_before_it_said_anything_fails_the_calls_until_it_answers() {
+/// A registry that has failed before it said anything, which the call that waited was told.
+fn failed_at_first(keeps_watching: bool) -> World {
     let world = World::new();
-    world.registry.keeps_watching.store(true, Relaxed);
+    world.registry.keeps_watching.store(keeps_watching, Relaxed);
     let waiting = world.select();
     world.tasks.run();
     world.fail();
@@ -33,6 +33,12 @@ fn a_registry_that_fails_before_it_said_anything_fails_the_calls_until_it_answer
         waiting.now_or_never(),
         Some(Err(SelectError::Registry(_)))
     ));
+    world
+}
+
+#[test]
+fn a_registry_that_fails_before_it_said_anything_fails_the_calls_until_it_answers() {
+    let world = failed_at_first(true);
     assert!(matches!(now(world.select()), Err(SelectError::Registry(_))));
     world.hear(Change::Reset(vec![version("1", &["a"])]));
     assert_eq!(world.chosen(), ids(&["a"]));
@@ -41,14 +47,7 @@ fn a_registry_that_fails_before_it_said_anything_fails_the_calls_until_it_answer
 // It may be silent ever after.
 #[test]
 fn a_watch_that_fails_before_it_said_anything_and_does_not_go_on_is_begun_anew_by_the_next_call() {
-    let world = World::new();
-    let waiting = world.select();
-    world.tasks.run();
-    world.fail();
-    assert!(matches!(
-        waiting.now_or_never(),
-        Some(Err(SelectError::Registry(_)))
-    ));
+    let world = failed_at_first(false);
     assert_eq!(world.tasks.alive(), 0);
     let _next_call = world.select();
     world.tasks.run();

@@ -25,8 +25,8 @@ pub(super) struct Driver {
     pinger: Option<Pinger>,
     state: Arc<LinkState>,
     doublings: Arc<AtomicU32>,
-    /// While it is open.
-    counted: Option<Counted>,
+    /// It is among the connections that are open.
+    _counted: Counted,
 }
 
 impl Driver {
@@ -35,20 +35,15 @@ impl Driver {
         pinger: Option<Pinger>,
         link: &Link,
         doublings: Arc<AtomicU32>,
+        counted: Counted,
     ) -> Self {
         Self {
             wire,
             pinger,
             state: link.state(),
             doublings,
-            counted: None,
+            _counted: counted,
         }
-    }
-
-    /// One that is among those that are open.
-    pub(super) fn counted(mut self, counted: Counted) -> Self {
-        self.counted = Some(counted);
-        self
     }
 
     /// What the peer has said may be for calls that wait: GOAWAY, SETTINGS.
@@ -124,7 +119,7 @@ mod tests {
     use tokio_test::{assert_pending, task::Spawn};
 
     use super::{
-        super::{heard::Listening, keepalive::Keepalive},
+        super::{census::Census, heard::Listening, keepalive::Keepalive},
         *,
     };
 
@@ -145,7 +140,13 @@ mod tests {
         };
         let pinger = Pinger::new(settings, wire.ping_pong().unwrap(), heard, 0);
         let link = Link::new(requests, 1, &Arc::default(), &Arc::default());
-        let driver = Driver::new(wire, Some(pinger), &link, Arc::default());
+        let driver = Driver::new(
+            wire,
+            Some(pinger),
+            &link,
+            Arc::default(),
+            Arc::<Census>::default().count(),
+        );
         (tokio_test::task::spawn(driver), link, far)
     }
 

@@ -35,8 +35,10 @@ pub(super) enum Failure {
     TooLate(Duration, Stage),
     #[error("no connection within {0:?}, and nobody waited any longer")]
     Abandoned(Duration),
-    #[error("no connection within {0:?}, which is the attempt's share of the call's time")]
-    Share(Duration),
+    #[error(
+        "no connection within {0:?}, which is as long as an attempt waits while another may go to another node"
+    )]
+    Elsewhere(Duration),
 }
 
 /// Where a dial was when its time was up.

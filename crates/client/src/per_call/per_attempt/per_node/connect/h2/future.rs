@@ -174,9 +174,7 @@ impl Connecting {
             Err(failure) => Phase::Refused(Some(failed(&failure))),
         })
     }
-}
 
-impl Connecting {
     /// The dial goes on, for this call or for those that follow.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Phase> {
         loop {
@@ -188,7 +186,7 @@ impl Connecting {
             slot.keep(&self.dialling);
             // Where nothing is connected it would wait there too.
             if slot.has_company() && may_go_elsewhere(self.request.as_ref()) {
-                let failure = Arc::new(Failure::Share(patience.time));
+                let failure = Arc::new(Failure::Elsewhere(patience.time));
                 return Poll::Ready(Phase::Refused(Some(failed(&failure))));
             }
             patience.begin_again();

@@ -63,8 +63,13 @@ pub(super) async fn open(
     let pinger = pinger
         .map(|(settings, pings)| Pinger::new(settings, pings, heard, doublings.load(Relaxed)));
     let counted = connect.open.count();
-    let driver = Driver::new(wire, pinger, &link, Arc::clone(doublings));
-    tokio::spawn(driver.counted(counted));
+    tokio::spawn(Driver::new(
+        wire,
+        pinger,
+        &link,
+        Arc::clone(doublings),
+        counted,
+    ));
     Ok(link)
 }
 
