@@ -65,8 +65,8 @@ impl Player<'_> {
                 let count = setting(frame::MAX_CONCURRENT_STREAMS, *count);
                 going_on(wire.settle(&count).await)
             }
-            Step::AwaitHeaders => self.next(|_| true).await,
-            Step::AwaitRequest => self.next(|stream| stream.ended).await,
+            Step::AwaitHeaders => self.next(|_| true, |_| true).await,
+            Step::AwaitRequest => self.next(|_| true, |stream| stream.ended).await,
             Step::Headers(fields) => self.send(&headers(stream, fields, 0)).await,
             Step::Data(data) => going_on(wire.data(stream, data).await),
             Step::Trailers(fields) => self.send(&headers(stream, fields, END_STREAM)).await,
@@ -118,11 +118,16 @@ impl Player<'_> {
         self.send(&frame(kind, flags, stream, payload)).await
     }
 
-    /// Waits for the request after the one that was awaited last.
-    async fn next(&mut self, enough: impl Fn(&Stream) -> bool) -> ControlFlow<()> {
+    /// Waits for the first that is `wanted` of the requests after the one that was awaited last, until there is `enough` of it.
+    async fn next(
+        &mut self,
+        wanted: impl Fn(&Stream) -> bool,
+        enough: impl Fn(&Stream) -> bool,
+    ) -> ControlFlow<()> {
         let after = self.stream + 1;
         let next = self.wire.until(|heard| {
-            let (id, stream) = heard.streams.range(after..).next()?;
+            let mut later = heard.streams.range(after..);
+            let (id, stream) = later.find(|(_, stream)| wanted(stream))?;
             enough(stream).then_some(*id)
         });
         self.stream = next.await;
@@ -137,14 +142,15 @@ impl Player<'_> {
         Continue(())
     }
 
+    /// Of a request that the client has let go of before it was whole, no more comes.
     async fn serve(&mut self) -> ControlFlow<()> {
-        let steps = [
-            Step::AwaitRequest,
-            Step::answer(),
-            Step::greeting(),
-            Step::status("0"),
-        ];
-        self.again(&steps, || false).await
+        let greets = [Step::answer(), Step::greeting(), Step::status("0")];
+        loop {
+            let wanted = |stream: &Stream| stream.ended || !stream.reset;
+            self.next(wanted, |stream| stream.ended).await?;
+            self.all(&greets).await?;
+            tokio::task::yield_now().await;
+        }
     }
 }
 
