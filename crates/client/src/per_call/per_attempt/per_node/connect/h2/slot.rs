@@ -306,6 +306,9 @@ mod tests {
 
     use super::*;
 
+    /// Few of them find a moment at which somebody could wait for itself.
+    const ROUNDS: usize = 3_000;
+
     /// A place whose dials never end.
     fn slot() -> Arc<Slot> {
         let connect = H2::new().dial(|_: &Node| std::future::pending::<io::Result<DuplexStream>>());
@@ -326,6 +329,7 @@ mod tests {
                 let _entered = runtime.enter();
                 while !slot.dials().given_up {
                     let _ = slot.state();
+                    thread::yield_now();
                 }
             });
             thread::yield_now();
@@ -340,16 +344,18 @@ mod tests {
             let runtime = runtime::Builder::new_current_thread();
             let runtime = { runtime }.enable_time().start_paused(true).build();
             let runtime = runtime.unwrap();
-            for _ in 0..500 {
+            for _ in 0..ROUNDS {
                 for waited in [backoff::PATIENCE / 2, backoff::PATIENCE * 2] {
                     looked_at_while_dropped(&slot(), waited, &runtime);
                 }
+                done.send(()).unwrap();
             }
-            done.send(())
         });
-        let patience = Duration::from_secs(20);
-        is_done
-            .recv_timeout(patience)
-            .expect("nobody waits for itself");
+        for _ in 0..ROUNDS {
+            let patience = Duration::from_secs(20);
+            is_done
+                .recv_timeout(patience)
+                .expect("nobody waits for itself");
+        }
     }
 }
