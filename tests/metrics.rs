@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, convert::Infallible, future::ready, sync::Arc};
 
 use bytes::Bytes;
 use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
 use opentelemetry::{KeyValue, metrics::MeterProvider};
 use opentelemetry_sdk::metrics::{
     InMemoryMetricExporter, SdkMeterProvider,
@@ -331,6 +332,31 @@ async fn what_a_server_is_asked_for_and_has_not_is_one_series() {
     assert_eq!(counts(&meter.series()), expected);
 }
 
+/// A request in gRPC, as far as a server's layers look at it.
+fn asked(path: &str) -> Request<()> {
+    let request = Request::builder().uri(path);
+    let request = request.header("content-type", "application/grpc");
+    request.body(()).unwrap()
+}
+
+// As a router has them that serves both.
+#[tokio::test]
+async fn plain_http_beside_grpc_is_no_call() {
+    let meter = Meter::new();
+    let layer = HandlerMetricsLayer::new(meter.otel(Names::Otel));
+    let mut server = layer.layer(service_fn(|_: Request<()>| {
+        ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(
+            "well",
+        ))))
+    }));
+    let request = Request::builder().uri("/healthz").body(()).unwrap();
+    server.call(request).await.unwrap().collect().await.unwrap();
+    assert_eq!(counts(&meter.series()), [""; 0]);
+    let answer = server.call(asked("/a.B/C")).await.unwrap();
+    answer.collect().await.unwrap();
+    assert_eq!(counts(&meter.series()).len(), 1);
+}
+
 #[tokio::test]
 async fn what_a_layer_refuses_before_it_is_handled_takes_no_series_from_a_method() {
     let meter = Meter::new();
@@ -344,8 +370,7 @@ async fn what_a_layer_refuses_before_it_is_handled_takes_no_series_from_a_method
     }));
     let paths = (0..50).map(|number| format!("/greeter.Greeter/Made{number}Up"));
     for path in paths.chain(["/greeter.Greeter/SayHello".into()]) {
-        let request = Request::builder().uri(path).body(()).unwrap();
-        server.call(request).await.unwrap();
+        server.call(asked(&path)).await.unwrap();
     }
     let series = counts(&meter.series());
     assert_eq!(series.len(), 2, "{series:?}");
@@ -370,8 +395,7 @@ async fn so_is_it_where_the_layer_refuses_by_an_error() {
         ready(Err::<Response<tonic::body::Body>, _>(refused))
     }));
     for path in ["/a.B/C", "/a.B/D", "/a.B/E"] {
-        let request = Request::builder().uri(path).body(()).unwrap();
-        server.call(request).await.unwrap_err();
+        server.call(asked(path)).await.unwrap_err();
     }
     let grpc = "rpc.system.name=grpc";
     let broken = std::any::type_name::<BoxError>();
@@ -401,8 +425,7 @@ async fn a_stream_that_is_let_go_of_has_the_series_of_its_method() {
         response.headers_mut().insert("content-type", grpc);
         ready(Ok::<_, Infallible>(response))
     }));
-    let request = Request::builder().uri("/a.B/Watch").body(()).unwrap();
-    drop(server.call(request).await.unwrap());
+    drop(server.call(asked("/a.B/Watch")).await.unwrap());
     let expected = "rpc.server.call.duration[s]{rpc.method=a.B/Watch,rpc.response.status_code=CANCELLED,rpc.system.name=grpc} 1";
     assert_eq!(counts(&meter.series()), [expected]);
 }
@@ -479,8 +502,7 @@ async fn what_is_answered_without_grpc_takes_no_series_from_a_method() {
     }));
     let paths = (0..50).map(|number| format!("/users/{number}"));
     for path in paths.chain(["/greeter.Greeter/SayHello".into()]) {
-        let request = Request::builder().uri(path).body(()).unwrap();
-        server.call(request).await.unwrap();
+        server.call(asked(&path)).await.unwrap();
     }
     let of = "rpc.response.status_code=OK,rpc.system.name=grpc";
     let expected = ["_OTHER", "greeter.Greeter/SayHello"].map(|method| {

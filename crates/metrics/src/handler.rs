@@ -4,7 +4,8 @@
 //! Outermost on a tonic server.
 //!
 //! # Units and defaults
-//! From the request's headers to the end of the answer, trailers included. A method is counted as `other` until a handler has answered
+//! From the request's headers to the end of the answer, trailers included, of what is asked for in gRPC or gRPC-Web: plain HTTP beside it
+//! is no call. A method is counted as `other` until a handler has answered
 //! it, as far as that can be seen: what is not answered, is answered without gRPC, or at once with UNIMPLEMENTED, UNAUTHENTICATED,
 //! PERMISSION_DENIED, RESOURCE_EXHAUSTED or UNAVAILABLE may be a name that somebody made up, which a layer has refused. A handler whose
 //! time is up is let go of, and counts as CANCELLED, as tonic tells its caller.
@@ -25,7 +26,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, Request, Response, Uri, header};
+use http::{HeaderMap, Request, Response, Uri, header};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 use tower_layer::Layer;
@@ -94,7 +95,7 @@ impl<M: Measure> Observer for Handlers<M> {
     type Watch = OneHandled<M>;
 
     fn begin<B: 'static>(&self, request: &mut Request<B>) -> Option<OneHandled<M>> {
-        Some(OneHandled {
+        is_grpc(request.headers()).then(|| OneHandled {
             handlers: self.clone(),
             uri: request.uri().clone(),
             began: Instant::now(),
@@ -125,9 +126,7 @@ enum Answer {
 
 impl<M: Measure> Watch for OneHandled<M> {
     fn answered<B: 'static>(&mut self, response: &mut Response<B>) {
-        let content_type = response.headers().get(header::CONTENT_TYPE);
-        let is_grpc = |given: &HeaderValue| given.as_bytes().starts_with(b"application/grpc");
-        self.answer = match content_type.is_some_and(is_grpc) {
+        self.answer = match is_grpc(response.headers()) {
             false => Answer::None,
             true if response.headers().contains_key(Status::GRPC_STATUS) => Answer::Whole,
             true => Answer::Begun,
@@ -159,6 +158,12 @@ impl<M: Measure> Watch for OneHandled<M> {
             elapsed: self.began.elapsed(),
         });
     }
+}
+
+/// gRPC-Web too.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE);
+    content_type.is_some_and(|given| given.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// Whether a layer outside of all handlers may have answered so, whatever was asked for.
