@@ -31,6 +31,8 @@ pub(super) async fn watch(
 pub(super) struct Publisher {
     heard: Heard,
     set: Arc<Set>,
+    /// Whether the registry told this watch anything, whatever it told one before.
+    is_told: bool,
     is_over: bool,
 }
 
@@ -68,11 +70,12 @@ impl Publisher {
         Self {
             heard,
             set: Arc::clone(set),
+            is_told: false,
             is_over: false,
         }
     }
 
-    /// Until `changes` end, or fail before anything is known, if they do not `go_on` then: the next call begins anew.
+    /// Until `changes` end, or fail before they have told anything, if they do not `go_on` then: the next call begins anew.
     async fn follow(&mut self, mut changes: Changes, go_on: bool) {
         let mut heard = 0;
         let words = poll_fn(|cx| {
@@ -93,7 +96,7 @@ impl Publisher {
                 };
                 let is_over = word.is_err() && !go_on;
                 self.hear(word);
-                if is_over && !self.set.is_known() {
+                if is_over && !self.is_told {
                     return Poll::Ready(());
                 }
                 heard += 1;
@@ -105,6 +108,7 @@ impl Publisher {
     fn hear(&mut self, word: Result<Change, Error>) {
         match word {
             Ok(change) => {
+                self.is_told = true;
                 let changed = self.heard.catalog.apply(change);
                 self.heard.news = self.heard.news.max(if changed {
                     News::Changed
@@ -127,10 +131,14 @@ impl Publisher {
         }
     }
 
-    /// The reason, unless the registry gave a better one before.
+    /// The reason, unless the registry gave a better one before. A watch that was begun anew in vain is begun once more by the next call.
     pub(super) fn end(&mut self, reason: SelectError) {
         self.is_over = true;
-        self.set.end(self.set.trouble().unwrap_or(reason));
+        if self.set.is_known() && !self.is_told {
+            self.set.leave(self.heard.take(), reason);
+        } else {
+            self.set.end(self.set.trouble().unwrap_or(reason));
+        }
     }
 }
 

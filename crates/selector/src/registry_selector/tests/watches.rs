@@ -200,6 +200,39 @@ fn a_task_that_was_stopped_is_begun_again_by_the_next_call_and_goes_on_from_what
     assert!(goes.has_departed() && !stays.has_departed());
 }
 
+/// Begins the watch of a stopped task anew, which comes to nothing as `in_vain` says.
+fn begun_anew_in_vain(in_vain: impl FnOnce(&World)) -> World {
+    let world = World::knowing(&[version("1", &["a"])]);
+    world.tasks.stop();
+    in_vain(&world);
+    assert_eq!(world.tasks.alive(), 0);
+    assert_eq!(world.chosen(), ids(&["a"]), "without waiting");
+    let trouble = world.selector.trouble(&greeter()).unwrap().to_string();
+    assert!(trouble.contains("is unavailable"), "{trouble}");
+    world
+}
+
+#[test]
+fn a_watch_that_is_begun_anew_in_vain_is_begun_once_more_by_the_next_call() {
+    let refused = |world: &World| {
+        *world.registry.refusal.lock().unwrap() = Some(down());
+        let _begins = world.chosen();
+        world.tasks.run();
+        *world.registry.refusal.lock().unwrap() = None;
+    };
+    let failed = |world: &World| {
+        let _begins = world.chosen();
+        world.tasks.run();
+        world.fail();
+    };
+    for world in [begun_anew_in_vain(refused), begun_anew_in_vain(failed)] {
+        world.tasks.run();
+        world.hear(Change::Reset(vec![version("1", &["b"])]));
+        assert_eq!(world.chosen(), ids(&["b"]));
+        assert!(world.selector.trouble(&greeter()).is_none());
+    }
+}
+
 #[test]
 fn what_a_stopped_task_had_no_time_to_publish_is_not_lost() {
     let world = World::knowing(&[version("1", &["a"])]);
