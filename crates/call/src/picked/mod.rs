@@ -79,10 +79,12 @@ impl Picked {
     #[inline]
     pub fn answered(&mut self) {
         self.is_answering = true;
-        if self.is_of_now() {
-            self.node().answers();
+        let began = self.began.take();
+        if !self.is_of_now() {
+            return;
         }
-        if let Some(began) = self.began.take() {
+        self.node().answers();
+        if let Some(began) = began {
             let now = Instant::now().into_std();
             self.node().answered(began.into_std(), now);
         }
@@ -160,6 +162,7 @@ impl Picked {
         self.is_told = true;
         if let (Mark::TimedOut(Fault::Node) | Mark::Failure(_, Fault::Node), Some(began)) =
             (mark, self.began)
+            && self.is_of_now()
         {
             let now = Instant::now().into_std();
             self.node().fault(began.into_std(), now);
@@ -216,5 +219,55 @@ impl Drop for Picked {
         if !self.is_told {
             self.abandon();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt;
+
+    use tokio::task::JoinSet;
+    use tower_micro_registry::{BoxFuture, Static};
+    use tower_micro_selector::{
+        Outlier, PeakEwma, RegistrySelector, SelectOptions, SpawnError, TaskGuard,
+    };
+
+    use super::*;
+
+    fn spawn(task: BoxFuture<'static, ()>) -> Result<TaskGuard, SpawnError> {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(task);
+        Ok(Box::new(tasks))
+    }
+
+    /// One of two nodes whose latency is of interest, and which go when they fail.
+    async fn measured() -> Arc<Candidate> {
+        let registry = Static::addresses("greeter", ["a:1", "b:1"]).unwrap();
+        let selector = RegistrySelector::new(Arc::new(registry), spawn)
+            .with_strategy(Arc::new(PeakEwma))
+            .with_health(Outlier::default().into());
+        let greeter = "greeter".parse().unwrap();
+        let picker = selector.select(&greeter, &SelectOptions::default());
+        picker.await.unwrap().next().unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_began_before_a_node_went_does_not_say_how_long_it_takes() {
+        let node = measured().await;
+        let mut notes = Notes::default();
+        notes.set_node(Arc::clone(&node));
+        let begin = || Picked::begin(&notes, &Marking::Node).unwrap();
+        let attempts = [begin(), begin()];
+        for _ in 0..5 {
+            node.mark(Mark::Failure(&fmt::Error, Fault::Node));
+        }
+        assert!(node.is_out());
+        let [mut answers, fails] = attempts;
+        answers.answered();
+        answers.end(End::Ok);
+        fails.fail(Error::new(Kind::Connect, Code::Unavailable, "refused"));
+        assert_eq!(node.latency(), None);
+        begin().answered();
+        assert!(node.latency().is_some(), "it is measured");
     }
 }

@@ -307,6 +307,11 @@ impl Candidate {
         }
     }
 
+    /// Whether it has gone because of how it did, and no attempt has done well since: how long it took before says nothing.
+    pub(crate) fn is_on_trial(&self) -> bool {
+        self.record().out() != 0
+    }
+
     #[cold]
     fn must_wait(&self, out: u64) -> bool {
         let admission = self.admission();

@@ -1,13 +1,15 @@
 use super::p2c::two_of;
 use super::{Strategy, Turn};
+use crate::latency::Latency;
 use crate::{Candidate, Candidates};
 
 /// The one of two random nodes that would answer sooner: by its latency, times the attempts that are
 /// [in flight](crate::Candidate::in_flight) there and one more.
 ///
 /// The latency follows a peak at once and forgets it within some ten seconds (Finagle, `PeakEwma.scala`); a
-/// failure counts as a slow answer. See [`candidate`](crate::candidate#latency). A node that was never measured
-/// is compared by its attempts in flight alone, so that it is tried, and not run over.
+/// failure counts as a slow answer. See [`candidate`](crate::candidate#latency). A node that was never measured, or
+/// that was [out](crate::Candidate::is_out) and waits for its one attempt, is compared by its attempts in flight alone, so
+/// that it is tried, and not run over.
 ///
 /// [`P2c`](super::P2c) needs no clock, and keeps away from slow nodes too, once calls pile up there. This is for
 /// nodes that differ in speed though they are not busy: another zone, another machine.
@@ -55,7 +57,8 @@ fn is_sooner(one: &Candidate, other: &Candidate) -> bool {
         _ => {}
     }
     let (latency, others) = (one.smoothed(), other.smoothed());
-    let (mine, theirs) = if latency.is_known() && others.is_known() {
+    let is_known = |node: &Candidate, latency: Latency| latency.is_known() && !node.is_on_trial();
+    let (mine, theirs) = if is_known(one, latency) && is_known(other, others) {
         latency.now(others)
     } else {
         (1.0, 1.0)

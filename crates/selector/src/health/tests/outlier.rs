@@ -300,6 +300,29 @@ fn every_strategy_leaves_out_who_is_out() {
 }
 
 #[test]
+fn a_node_whose_time_is_over_is_asked_though_its_failures_took_long() {
+    let world = World::by(
+        Arc::new(crate::PeakEwma),
+        2,
+        outlier().into(),
+        Duration::ZERO,
+    );
+    let answers = |id| {
+        let now = world.now();
+        world.node(id).answered(now, now + Duration::from_millis(1));
+    };
+    ["0", "1"].into_iter().for_each(answers);
+    for _ in 0..5 {
+        world.node("0").fault(world.now(), world.now() + seconds(5));
+        world.fails("0", 1);
+    }
+    assert!(!world.is_used("0"));
+    world.pass(seconds(2));
+    answers("1");
+    assert!(world.is_used("0"));
+}
+
+#[test]
 fn a_retry_goes_to_a_node_that_is_in_use_while_one_is_left() {
     let world = World::of(4, outlier());
     world.fails("0", 5);
