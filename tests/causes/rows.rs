@@ -1,6 +1,6 @@
 //! The rows, in the order in which a call goes: no connection, no answer, half an answer.
 
-use std::time::Duration;
+use std::{io::ErrorKind::HostUnreachable, time::Duration};
 
 use tonic::Code::{
     self, Cancelled, DeadlineExceeded, Internal, OutOfRange, ResourceExhausted, Unavailable,
@@ -233,6 +233,7 @@ pub(super) fn without_an_answer(over: Over) -> Vec<Row> {
         peer("RST NO_ERROR", Unary, reset(Internal), ONCE, || each(Reset(NO_ERROR))),
         peer("closed", Unary, LOST, IF_IDEMPOTENT, || then([Close])),
         peer("broken", Unary, LOST, IF_IDEMPOTENT, || then([Break])),
+        peer("no way to it any more", Unary, LOST, IF_IDEMPOTENT, || then([BreakAs(HostUnreachable)])),
         peer("a frame that breaks the rules", Unary, LOST, IF_IDEMPOTENT, || then([WindowUpdate { stream: 0, by: 0 }])),
         peer("keepalive unanswered", Unary, LOST, IF_IDEMPOTENT, || deaf([Silence])),
     ]
@@ -257,6 +258,7 @@ pub(super) fn with_half_an_answer(over: Over) -> Vec<Row> {
         peer("headers, closed; known unary", Known, LOST, IF_IDEMPOTENT, || headers_then(Close)),
         peer("half a message, broken", Unary, LOST, ONCE, || half_then(Break)),
         peer("half a message, broken; known unary", Known, LOST, IF_IDEMPOTENT, || half_then(Break)),
+        peer("half a message, no way to it any more; known unary", Known, LOST, IF_IDEMPOTENT, || half_then(BreakAs(HostUnreachable))),
         peer("a message, broken; stream", Stream, LOST, ONCE, || message_then(Break)),
         peer("a message, keepalive unanswered; stream", Stream, LOST, ONCE, || deaf([Step::answer(), Step::greeting(), Silence])),
         larger_than_allowed(over),

@@ -9,7 +9,7 @@
 //! | h2: CANCEL, ENHANCE_YOUR_CALM, of either side | CANCELLED, RESOURCE_EXHAUSTED | unknown |
 //! | h2: any other reset | INTERNAL | unknown |
 //! | hyper: cancelled before it was written | UNAVAILABLE | never sent |
-//! | hyper: keepalive timed out, closed, or a message cut short | UNAVAILABLE | unknown |
+//! | hyper: keepalive timed out, closed, broken by its socket, or a message cut short | UNAVAILABLE | unknown |
 //! | [`tonic::TimeoutExpired`] | DEADLINE_EXCEEDED | unknown |
 //! | an I/O error: refused, unreachable, no time to connect; any other | UNAVAILABLE | never sent; unknown |
 //! | tower's `Elapsed`, of a layer of the user's | DEADLINE_EXCEEDED | unknown |
@@ -116,8 +116,10 @@ fn of_hyper(error: &hyper::Error) -> Option<Meaning> {
     if error.is_canceled() {
         return Some(UNSEEN);
     }
+    // A connection that was open breaks with whatever its socket says, "unreachable" too; what never opened is told by others.
+    let broken = find::<io::Error>(error).is_some();
     let lost = error.is_timeout() || error.is_closed() || error.is_incomplete_message();
-    lost.then_some(LOST)
+    (lost || broken).then_some(LOST)
 }
 
 /// A channel whose task has ended, as with its runtime, has passed on nothing of what waited in its queue.

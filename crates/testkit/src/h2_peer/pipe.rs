@@ -3,10 +3,7 @@
 use std::{
     io,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
-    },
+    sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
 };
 
@@ -19,21 +16,24 @@ const SIZE: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Pipe {
     stream: DuplexStream,
-    broken: Arc<AtomicBool>,
+    broken: Broken,
 }
+
+/// How the connection breaks, if it is not to look like a close.
+pub(super) type Broken = Arc<OnceLock<io::ErrorKind>>;
 
 /// The peer's end.
 #[derive(Debug)]
 pub(super) struct Far {
     pub(super) stream: DuplexStream,
-    /// Set before the end is dropped, if it is not to look like a close.
-    pub(super) broken: Arc<AtomicBool>,
+    /// Set before the end is dropped.
+    pub(super) broken: Broken,
 }
 
 impl Pipe {
     pub(super) fn pair() -> (Self, Far) {
         let (near, far) = duplex(SIZE);
-        let broken = Arc::new(AtomicBool::new(false));
+        let broken = Broken::default();
         let ours = Self {
             stream: near,
             broken: Arc::clone(&broken),
@@ -43,10 +43,10 @@ impl Pipe {
     }
 
     fn check(&self) -> io::Result<()> {
-        if self.broken.load(SeqCst) {
-            return Err(io::ErrorKind::ConnectionReset.into());
+        match self.broken.get() {
+            Some(kind) => Err((*kind).into()),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

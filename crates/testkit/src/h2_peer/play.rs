@@ -3,10 +3,7 @@
 use std::{
     io,
     ops::ControlFlow::{self, Break, Continue},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
-    },
+    sync::Arc,
 };
 
 use tokio::{io::split, sync::watch};
@@ -15,7 +12,7 @@ use super::{
     Seen,
     frame::{self, END_STREAM, frame, headers, setting},
     heard::Stream,
-    pipe::Far,
+    pipe::{Broken, Far},
     step::Step,
     wire::Wire,
 };
@@ -46,7 +43,7 @@ struct Player<'a> {
     wire: &'a Wire,
     /// The stream that was awaited last.
     stream: u32,
-    broken: &'a AtomicBool,
+    broken: &'a Broken,
 }
 
 impl Player<'_> {
@@ -102,12 +99,16 @@ impl Player<'_> {
             Step::ForEver(steps) => self.again(steps, || false).await,
             Step::UntilReset(steps) => self.again(steps, || wire.is_over(stream)).await,
             Step::Serve => self.serve().await,
-            Step::Break => {
-                self.broken.store(true, SeqCst);
-                Break(())
-            }
+            Step::Break => self.breaks(io::ErrorKind::ConnectionReset),
+            Step::BreakAs(kind) => self.breaks(*kind),
             Step::Refuse | Step::Drop | Step::Close => Break(()),
         }
+    }
+
+    fn breaks(&self, kind: io::ErrorKind) -> ControlFlow<()> {
+        // The first way is the way.
+        let _ = self.broken.set(kind);
+        Break(())
     }
 
     async fn send(&self, bytes: &[u8]) -> ControlFlow<()> {

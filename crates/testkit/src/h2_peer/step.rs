@@ -1,6 +1,6 @@
 //! The words that scripts are written in.
 
-use std::time::Duration;
+use std::{io::ErrorKind, time::Duration};
 
 use super::frame::message;
 
@@ -76,6 +76,8 @@ pub enum Step {
     Close,
     /// Breaks the connection: the client reads `ConnectionReset`.
     Break,
+    /// Breaks it in another way.
+    BreakAs(ErrorKind),
 }
 
 fn fields<N: Into<Vec<u8>>, V: Into<Vec<u8>>>(fields: impl IntoIterator<Item = (N, V)>) -> Fields {

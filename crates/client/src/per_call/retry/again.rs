@@ -175,7 +175,7 @@ impl Unseen {
     pub(super) fn allows(&mut self, error: &Error, ends: bool, waits: bool) -> bool {
         match error.kind() {
             Kind::Transport => self.allows_unseen(error.disposition(), ends),
-            Kind::Connect | Kind::Select => waits,
+            Kind::Connect | Kind::Select => waits && error.disposition() == Disposition::NeverSent,
             _ => false,
         }
     }
