@@ -242,9 +242,14 @@ impl Course {
                 .is_some_and(|again| again.payload.is_complete())
     }
 
+    /// How many attempts may follow, of a call that may have more than one.
+    pub(super) fn left(&self) -> Option<u32> {
+        self.again().map(Again::left)
+    }
+
     /// Whether another attempt may follow.
     pub(super) fn has_left(&self) -> bool {
-        self.again().is_some_and(|again| again.left() > 0)
+        self.left() > Some(0)
     }
 
     /// The request of an attempt beside those under way, if there may be one.
@@ -361,7 +366,7 @@ impl Course {
 fn never_left(error: &Error) -> bool {
     let is_ours = matches!(
         error.kind(),
-        Kind::Connect | Kind::Transport | Kind::Overload | Kind::Select
+        Kind::Connect | Kind::Transport | Kind::Overload | Kind::Select | Kind::Other
     );
     is_ours && error.disposition() == Disposition::NeverSent
 }

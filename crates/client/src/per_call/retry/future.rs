@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 
 use http::{Request, Response};
@@ -236,6 +237,17 @@ impl<S, B, F> Flying<'_, S, B, F> {
         let hedges = self.hedges.as_deref_mut();
         hedges.expect("made when the first of them might be due")
     }
+
+    /// A node that an attempt beside went to wants quiet for so long, from the one that waits for its turn too.
+    fn hold_back(&mut self, pause: Duration) {
+        self.beside().wait(pause);
+        if let PhaseProjected::Waiting(_, sleep) = self.phase.as_mut().project()
+            && let Some(end) = Instant::now().checked_add(pause)
+            && sleep.deadline() < end
+        {
+            sleep.reset(end);
+        }
+    }
 }
 
 impl<S, B> Flying<'_, S, B, S::Future>
@@ -244,9 +256,13 @@ where
     B: Replay,
 {
     /// Sends an attempt that has waited for its turn, if it still may be. How the call ends, if that ends it.
-    fn send_waiting(&mut self, request: Request<B>) -> Option<Error> {
+    fn send_waiting(&mut self, mut request: Request<B>) -> Option<Error> {
         match self.course.refused() {
             None => {
+                // Others may have been sent beside it meanwhile.
+                if let Some(left) = self.course.left() {
+                    Notes::of_mut(&mut request).set_attempts_left(left);
+                }
                 let attempt = send(self.inner.own(), request);
                 self.phase.set(Phase::Calling(attempt));
             }
@@ -258,6 +274,11 @@ where
 
     /// What follows an attempt that failed: what the call comes to, if no other is due.
     fn follow(&mut self, failed: Error) -> Option<Poll<Error>> {
+        if let Some(hedges) = &mut self.hedges
+            && let Pushback::After(pause) = Pushback::of(&failed)
+        {
+            hedges.wait_for_turn(pause);
+        }
         Some(match self.course.judge(failed) {
             Verdict::End(error) => Poll::Ready(error),
             Verdict::Spent(error) if is_alone(self.hedges) => Poll::Ready(error),
@@ -369,7 +390,7 @@ where
                 }
                 match pushback {
                     Pushback::Unsaid => {}
-                    Pushback::After(pause) => this.beside().wait(pause),
+                    Pushback::After(pause) => this.hold_back(pause),
                     Pushback::Stop => {
                         this.beside().stop();
                         if let Some(error) = this.course.stop() {

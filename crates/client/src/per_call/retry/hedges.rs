@@ -53,7 +53,15 @@ impl<F> Hedges<F> {
 
     /// The next one is due after `pause`.
     pub(super) fn wait(&mut self, pause: Duration) {
-        self.due.as_mut().reset(Instant::now() + pause);
+        match Instant::now().checked_add(pause) {
+            Some(due) => self.due.as_mut().reset(due),
+            None => self.due.set(sleep(pause)),
+        }
+    }
+
+    /// An attempt in turn is due after `pause`, and the next one here after that.
+    pub(super) fn wait_for_turn(&mut self, pause: Duration) {
+        self.wait(pause.saturating_add(self.delay));
     }
 
     /// Ready when one is due, once for each.

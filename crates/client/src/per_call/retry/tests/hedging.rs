@@ -6,6 +6,7 @@ use std::{
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::load_shed::error::Overloaded;
 use tower_micro_call::Hedge;
 use tower_service::Service;
 
@@ -316,6 +317,52 @@ async fn a_node_that_wants_no_retry_gets_no_company() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_names_a_pause_has_it_from_all_attempts() {
+    fn later() -> Answer {
+        Err(pushed_back("1000"))
+    }
+    // The first one fails, and none is sent beside the one that follows before that is.
+    let (answer, sent, took) = timed(hedged(), &[(10, later), (5, good)]).await;
+    assert!(answer.is_ok());
+    assert_eq!((sent, took.as_millis()), (2, 10 + 1000 + 5));
+    // One beside is told to wait while another one waits for its turn.
+    let backoff = |_: RetryContext<'_>| Ok(DELAY);
+    let ends: &[End] = &[(55, busy), (15, later), (5, good)];
+    let (_, sent, took) = timed(hedged().backoff(backoff), ends).await;
+    assert_eq!((sent, took.as_millis()), (3, 50 + 50 + 15 + 1000 + 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delay_that_never_ends_is_no_reason_to_panic() {
+    let options = hedged().hedge(Hedge::after(Duration::MAX));
+    let ends: &[End] = &[(10, || Err(pushed_back("5"))), (5, good)];
+    assert!(timed(options, ends).await.0.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_that_has_waited_knows_how_many_may_follow_it_now() {
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&sent);
+    let node = move |number, request: Request<Body>| {
+        let attempt = Notes::of(&request).unwrap().attempt();
+        told.lock().unwrap().push((attempt.number, attempt.left));
+        async move {
+            match number {
+                0 => sleep(DELAY - DELAY / 5).await,
+                _ => sleep(DELAY * 10).await,
+            }
+            if number == 0 { busy() } else { good() }
+        }
+    };
+    let backoff = |cx: RetryContext<'_>| Ok(DELAY * cx.attempt.min(1));
+    call(hedged().backoff(backoff), once(), node)
+        .await
+        .0
+        .unwrap();
+    assert_eq!(*sent.lock().unwrap(), [(0, 2), (2, 0), (1, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_delay_is_learned_from_the_calls_before() {
     let options = quick().idempotent(true).hedge(Hedge::after_percentile(0.9));
     for _ in 0..100 {
@@ -369,13 +416,18 @@ async fn what_never_left_ends_nothing_that_is_under_way() {
     fn full() -> Answer {
         Err(Error::overload(1, Dialect::Grpc))
     }
+    // What tower's `LoadShed` says.
+    fn shed() -> Answer {
+        Err(Error::transport(Overloaded::new()))
+    }
     let strict = || hedged().retry(|_: RetryContext<'_>| Ok(false));
-    let three: [&[End]; 3] = [
+    let four: [&[End]; 4] = [
         &[(100, good), (5, unsent)],
         &[(100, good), (5, full)],
+        &[(100, good), (5, shed)],
         &[(60, unsent), (50, good)],
     ];
-    for ends in three {
+    for ends in four {
         let (answer, sent, took) = timed(strict(), ends).await;
         assert!(answer.is_ok(), "{answer:?}");
         assert_eq!((sent, took.as_millis()), (2, 100));
