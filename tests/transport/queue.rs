@@ -15,11 +15,11 @@ use tower_micro_testkit::{
         Peer,
         Step::{
             self, AwaitHeaders, AwaitRequest, Break, Drop as NeverEnds, Frame, Goaway, MaxStreams,
-            Refuse, Serve, Settings, Wait,
+            Refuse, Serve, Settings, Wait, WindowUpdate,
         },
         reason::NO_ERROR,
     },
-    proto::chat::{Number, chat_client::ChatClient},
+    proto::chat::{Line, Number, chat_client::ChatClient},
 };
 
 use super::dials::{SECOND, client, once};
@@ -277,6 +277,63 @@ async fn a_request_that_waits_to_be_opened_is_not_sent_when_its_call_is_let_go_o
     let _busy = begin(&client);
     soon(peer.has_seen(|seen| seen.requests == 1)).await;
     one_is_let_go_of_unsent(&peer, &client).await;
+}
+
+/// A call whose message is larger than the window of its stream.
+async fn call_in_full(client: &Client) -> Status {
+    let mut greeter = greeter(client);
+    let mut request = hello();
+    request.get_mut().name = "n".repeat(100_000);
+    soon(greeter.say_hello(request)).await.unwrap_err()
+}
+
+/// What was sent counts for the connection too.
+fn room_for_others() -> Step {
+    WindowUpdate {
+        stream: 0,
+        by: 65_535,
+    }
+}
+
+// As a peer may that needs no more to know that the caller is nobody (RFC 9113 §8.1), and need not reset the stream.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_answered_before_all_of_it_is_sent_takes_no_stream_from_others() {
+    let nobody = Step::trailers([(":status", "200"), ("grpc-status", "16")]);
+    let peer = Peer::script([
+        MaxStreams(1),
+        AwaitHeaders,
+        nobody,
+        room_for_others(),
+        Serve,
+    ]);
+    let client = narrow(&peer);
+    let status = call_in_full(&client).await;
+    assert_eq!(status.code(), Code::Unauthenticated);
+    soon(begin(&client)).await.unwrap().unwrap();
+    let seen = peer.seen();
+    assert_eq!((seen.dials, seen.resets), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_does_none_whose_stream_of_messages_is() {
+    let nobody = Step::trailers([(":status", "200"), ("grpc-status", "16")]);
+    let first = [MaxStreams(1), AwaitHeaders, Wait(SECOND), nobody];
+    let peer = Peer::script(first.into_iter().chain([room_for_others(), Serve]));
+    let client = narrow(&peer);
+    let mut chat = ChatClient::new(client.channel("greeter"));
+    let line = Line {
+        text: "n".repeat(100_000),
+        ..Line::default()
+    };
+    let later = async {
+        yield_now().await;
+        line
+    };
+    let status = soon(chat.talk(stream::once(later))).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated);
+    soon(begin(&client)).await.unwrap().unwrap();
+    let seen = peer.seen();
+    assert_eq!((seen.dials, seen.resets), (1, 1));
 }
 
 /// Numbers, the first of which is not there at once.

@@ -12,7 +12,11 @@ use http_body::{Body as HttpBody, Frame};
 use tonic::Status;
 use tower_micro_call::BoxError;
 
-use super::{exchange::unsendable, link::Ticket, pump::Failed};
+use super::{
+    exchange::{Handed, unsendable},
+    link::Ticket,
+    pump::Failed,
+};
 
 /// The body of an answer. Dropped before its end, it resets the stream.
 pub(super) struct Answer {
@@ -22,17 +26,23 @@ pub(super) struct Answer {
     ticket: Option<Ticket>,
     /// Of the request, if it is still being sent.
     failed: Option<Failed>,
+    /// The request, if that is not sent any more.
+    handed: Option<Handed>,
+    /// Whether a message has come, or a part of one.
+    has_data: bool,
 }
 
 type Polled = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
 
 impl Answer {
-    pub(super) const fn new(stream: RecvStream, ticket: Ticket) -> Self {
+    pub(super) const fn new(stream: RecvStream, ticket: Ticket, handed: Option<Handed>) -> Self {
         Self {
             stream,
             data_done: false,
             ticket: Some(ticket),
             failed: None,
+            handed,
+            has_data: false,
         }
     }
 
@@ -47,11 +57,19 @@ impl Answer {
         let frame = trailers.map(|trailers: Option<HeaderMap>| trailers.map(Frame::trailers));
         Poll::Ready(match frame {
             Ok(frame) => {
+                self.let_go();
                 self.ticket = None;
                 frame.map(Ok)
             }
             Err(error) => self.broken(error),
         })
+    }
+
+    /// Of the request, before its place is another's.
+    fn let_go(&mut self) {
+        if let Some(handed) = self.handed.take() {
+            handed.let_go(self.has_data);
+        }
     }
 
     /// NO_ERROR stops a stream and does not break it (RFC 9113 §8.1); whether enough has come by then is for the reader to see.
@@ -74,6 +92,7 @@ impl HttpBody for Answer {
                 Some(Ok(data)) => {
                     // It has been read, so the peer may send as much again. A stream that is gone needs no room.
                     let _ = self.stream.flow_control().release_capacity(data.len());
+                    self.has_data = true;
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
                 Some(Err(error)) => return Poll::Ready(self.broken(error)),
@@ -85,5 +104,11 @@ impl HttpBody for Answer {
 
     fn is_end_stream(&self) -> bool {
         self.stream.is_end_stream()
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.let_go();
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use h2::{RecvStream, SendStream, client};
+use h2::{Reason, RecvStream, SendStream, client};
 use http::Response;
 use http_body::Body as HttpBody;
 use tonic::Status;
@@ -20,6 +20,7 @@ pub(super) struct Exchange {
     answer: client::ResponseFuture,
     /// What is still to be sent.
     pump: Option<Box<Pump>>,
+    handed: Option<Handed>,
     /// None once the answer has it.
     ticket: Option<Ticket>,
 }
@@ -32,11 +33,16 @@ impl Exchange {
         is_sent: bool,
         ticket: Ticket,
     ) -> Self {
-        let pump = if is_sent { None } else { rest(body, stream) };
+        let (pump, handed) = match (is_sent, body.is_complete()) {
+            (true, _) => (None, None),
+            (false, true) => (None, Some(Handed::whole(body, stream))),
+            (false, false) => (Some(Box::new(Pump::new(body, stream))), None),
+        };
         let ticket = Some(ticket);
         Self {
             answer,
             pump,
+            handed,
             ticket,
         }
     }
@@ -52,7 +58,7 @@ impl Exchange {
                 pump.stop();
                 return Poll::Ready(Err(unsendable(&status)));
             }
-            self.pump = None;
+            self.handed = self.pump.take().map(|pump| pump.handed());
         }
         let answer = ready!(Pin::new(&mut self.answer).poll(cx));
         let ticket = self.ticket.take().expect("polled after it was ready");
@@ -62,10 +68,11 @@ impl Exchange {
 
     fn answered(&mut self, answer: Response<RecvStream>, ticket: Ticket) -> Response<ResponseBody> {
         let Some(pump) = self.pump.take() else {
-            return answer.map(|stream| ResponseBody::new(Answer::new(stream, ticket)));
+            let handed = self.handed.take();
+            return answer.map(|stream| ResponseBody::new(Answer::new(stream, ticket, handed)));
         };
         let (tie, failed) = pump.detach();
-        let beside = |stream| ResponseBody::new(Answer::new(stream, ticket).beside(failed));
+        let beside = |stream| ResponseBody::new(Answer::new(stream, ticket, None).beside(failed));
         let mut response = answer.map(beside);
         response.body_mut().on_end(Box::new(tie));
         response
@@ -80,18 +87,58 @@ impl Drop for Exchange {
     }
 }
 
-/// Sends a body that is there, with END_STREAM on its one frame; what is not there yet is left to a pump.
-fn rest(mut body: Body, mut stream: SendStream<Bytes>) -> Option<Box<Pump>> {
-    if !body.is_complete() {
-        return Some(Box::new(Pump::new(body, stream)));
+/// A request that h2 was given to its end, some of which it may still hold: the peer need not make room for it, and may answer all
+/// the same.
+pub(super) struct Handed {
+    stream: SendStream<Bytes>,
+    /// Whether it may have been more than a peer takes before it answers.
+    is_large: bool,
+}
+
+/// More than this is large, in bytes.
+const LARGE: usize = 16 * 1024;
+
+/// As much as h2 is given at once: half of the largest window that there is (RFC 9113 §6.9.1).
+const PIECE: usize = 1 << 30;
+
+impl Handed {
+    pub(super) const fn new(stream: SendStream<Bytes>, bytes: usize) -> Self {
+        let is_large = bytes > LARGE;
+        Self { stream, is_large }
     }
-    let mut context = Context::from_waker(Waker::noop());
-    let frame = Pin::new(&mut body).poll_frame(&mut context);
-    if let Poll::Ready(Some(Ok(frame))) = frame {
-        // A stream that has been closed under us says so in its answer.
-        let _ = stream.send_data(frame.into_data().unwrap_or_default(), true);
+
+    /// Sends a body that is there, with END_STREAM on its last frame.
+    fn whole(mut body: Body, mut stream: SendStream<Bytes>) -> Self {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut bytes = 0;
+        if let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut body).poll_frame(&mut context) {
+            let data = frame.into_data().unwrap_or_default();
+            bytes = data.len();
+            // A stream that has been closed under us says so in its answer.
+            let _ = send(&mut stream, data, true);
+        }
+        Self::new(stream, bytes)
     }
-    None
+
+    /// The answer has ended. What h2 still holds goes too, or it would keep its stream from others for as long as the connection lives. Whoever
+    /// has answered with a `message` has read the request, if that was not large.
+    pub(super) fn let_go(mut self, message: bool) {
+        if self.is_large || !message {
+            self.stream.send_reset(Reason::CANCEL);
+        }
+    }
+}
+
+/// Gives h2 `data`, however much that is.
+pub(super) fn send(
+    stream: &mut SendStream<Bytes>,
+    mut data: Bytes,
+    last: bool,
+) -> Result<(), h2::Error> {
+    while data.len() > PIECE {
+        stream.send_data(data.split_to(PIECE), false)?;
+    }
+    stream.send_data(data, last)
 }
 
 /// The caller's own stream has failed: the node has seen a part of it.

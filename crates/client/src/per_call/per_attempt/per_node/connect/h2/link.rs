@@ -326,7 +326,7 @@ mod tests {
     use http_body::Frame;
     use http_body_util::StreamBody;
     use tokio::{
-        io::{AsyncWriteExt, DuplexStream, duplex},
+        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
         runtime,
     };
     use tonic::Status;
@@ -389,6 +389,31 @@ mod tests {
         wrong.headers_mut().insert(TE, te);
         let refused = link.start(slot.origin(), wrong);
         assert!(matches!(refused, Start::Refused(_)));
+    }
+
+    /// The kind of the next frame, of which nothing is kept.
+    async fn next_frame(far: &mut DuplexStream) -> u8 {
+        let mut head = [0; 9];
+        far.read_exact(&mut head).await.unwrap();
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        far.read_exact(&mut payload).await.unwrap();
+        head[3]
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_is_larger_than_any_window_is_sent() {
+        const DATA: u8 = 0;
+        let (slot, mut far) = open().await;
+        let link = slot.link().unwrap().get();
+        let message = Bytes::from(vec![0; (1 << 31) + 1]);
+        let _sent = link.start(slot.origin(), Request::new(Body::from(message)));
+        let sending = async {
+            far.read_exact(&mut [0; 24]).await.unwrap();
+            while next_frame(&mut far).await != DATA {}
+        };
+        let sent = tokio::time::timeout(Duration::from_secs(20), sending);
+        sent.await.expect("some of it is sent");
     }
 
     #[test]

@@ -15,7 +15,10 @@ use tokio::sync::oneshot;
 use tonic::Status;
 use tower_micro_call::Body;
 
-use super::super::tie::Tie;
+use super::{
+    super::tie::Tie,
+    exchange::{Handed, send},
+};
 
 /// So many frames are sent in a row before others who run on this thread have their turn.
 const TURN: u32 = 64;
@@ -26,24 +29,35 @@ pub(super) struct Pump {
     stream: SendStream<Bytes>,
     /// A frame for which there is no room yet.
     waiting: Option<Bytes>,
+    /// How many bytes were sent.
+    bytes: usize,
 }
 
 impl Pump {
     pub(super) const fn new(body: Body, stream: SendStream<Bytes>) -> Self {
-        let waiting = None;
         Self {
             body,
             stream,
-            waiting,
+            waiting: None,
+            bytes: 0,
         }
+    }
+
+    /// All is sent.
+    pub(super) fn handed(self) -> Handed {
+        Handed::new(self.stream, self.bytes)
     }
 
     /// Goes on by itself until the returned tie is dropped. If the body fails, that is told before the stream is reset.
     pub(super) fn detach(self: Box<Self>) -> (Tie, Failed) {
         let (tie, call) = Tie::pair();
         let failed = Failed::default();
-        let (pump, told) = (Some(self), Arc::clone(&failed));
-        tokio::spawn(Detached { pump, call, told });
+        tokio::spawn(Detached {
+            pump: Some(self),
+            handed: None,
+            call,
+            told: Arc::clone(&failed),
+        });
         (tie, failed)
     }
 
@@ -109,7 +123,8 @@ impl Pump {
     }
 
     fn sent(&mut self, data: Bytes, last: bool) -> Sent {
-        match self.stream.send_data(data, last) {
+        self.bytes = self.bytes.saturating_add(data.len());
+        match send(&mut self.stream, data, last) {
             Ok(()) if !last => Sent::More,
             // The stream has been closed under us.
             Ok(()) | Err(_) => Sent::Last,
@@ -129,8 +144,10 @@ pub(super) type Failed = Arc<OnceLock<Status>>;
 /// A pump whose call has its headers already. Dropped before all is sent, it resets the stream: its call has ended, its body has failed, or
 /// its runtime has ended, and the node would wait for more, and the call for the node.
 struct Detached {
-    /// None when all is sent.
+    /// None when all is sent, or has failed.
     pump: Option<Box<Pump>>,
+    /// When all is sent.
+    handed: Option<Handed>,
     call: oneshot::Receiver<Infallible>,
     told: Failed,
 }
@@ -143,13 +160,18 @@ impl Future for Detached {
             return Poll::Ready(());
         }
         let Some(pump) = &mut self.pump else {
-            return Poll::Ready(());
+            return Poll::Pending;
         };
         match ready!(pump.poll(cx)) {
-            Ok(()) => self.pump = None,
-            Err(status) => drop(self.told.set(status)),
+            Ok(()) => {
+                self.handed = self.pump.take().map(|pump| pump.handed());
+                Poll::Pending
+            }
+            Err(status) => {
+                drop(self.told.set(status));
+                Poll::Ready(())
+            }
         }
-        Poll::Ready(())
     }
 }
 
@@ -157,6 +179,9 @@ impl Drop for Detached {
     fn drop(&mut self) {
         if let Some(pump) = &mut self.pump {
             pump.stop();
+        }
+        if let Some(handed) = self.handed.take() {
+            handed.let_go(true);
         }
     }
 }
