@@ -46,8 +46,9 @@ impl Driver {
         }
     }
 
-    /// What the peer has said may be for calls that wait: GOAWAY, SETTINGS.
-    fn look_for_those_who_wait(&self) {
+    /// What the peer has said may be for calls that come, and for those that wait: GOAWAY, SETTINGS.
+    fn look_for_calls(&self) {
+        self.state.allow(self.wire.max_concurrent_send_streams());
         let queue = self.state.queue();
         if queue.is_empty() {
             return;
@@ -94,7 +95,7 @@ impl Future for Driver {
             this.ended(end);
             return Poll::Ready(());
         }
-        this.look_for_those_who_wait();
+        this.look_for_calls();
         // Last, when all is read that has come: after a standstill of this process the time for an answer is over, and the answer there.
         this.poll_gone(cx)
     }

@@ -288,8 +288,9 @@ impl LinkState {
     }
 
     /// The peer allows so many streams now.
-    fn allow(&self, streams: usize) {
-        if self.max_streams.swap(streams, SeqCst) != streams {
+    pub(super) fn allow(&self, streams: usize) {
+        if self.max_streams.load(SeqCst) != streams {
+            self.max_streams.store(streams, SeqCst);
             self.room.allow(streams);
         }
     }
@@ -328,6 +329,7 @@ mod tests {
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
         runtime,
+        time::{sleep, timeout},
     };
     use tonic::Status;
     use tower_micro_call::Replay;
@@ -391,28 +393,58 @@ mod tests {
         assert!(matches!(refused, Start::Refused(_)));
     }
 
-    /// The kind of the next frame, of which nothing is kept.
-    async fn next_frame(far: &mut DuplexStream) -> u8 {
+    const DATA: u8 = 0;
+
+    /// The kind and the stream of the next frame, of which nothing else is kept.
+    async fn next_frame(far: &mut DuplexStream) -> (u8, u8) {
         let mut head = [0; 9];
         far.read_exact(&mut head).await.unwrap();
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
         let mut payload = vec![0; length as usize];
         far.read_exact(&mut payload).await.unwrap();
-        head[3]
+        (head[3], head[8])
+    }
+
+    // What a peer allows no more is known a moment before calls know it.
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_waits_to_be_opened_is_not_sent_when_it_is_let_go_of() {
+        const ONE_STREAM: [u8; 15] = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 1];
+        const RESET: [u8; 13] = [0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 8];
+        let moment = Duration::from_secs(1);
+        let (slot, mut far) = open().await;
+        let link = slot.link().unwrap().get();
+        let start = || {
+            link.start(
+                slot.origin(),
+                Request::new(Body::from(Bytes::from("hello"))),
+            )
+        };
+        let _busy = start();
+        far.write_all(&ONE_STREAM).await.unwrap();
+        sleep(moment).await;
+        link.state.allow(2);
+        let gone = start();
+        assert!(matches!(gone, Start::Sent(_)));
+        drop(gone);
+        far.write_all(&RESET).await.unwrap();
+        sleep(moment).await;
+        far.read_exact(&mut [0; 24]).await.unwrap();
+        while let Ok(frame) = timeout(moment, next_frame(&mut far)).await {
+            assert_ne!(frame, (DATA, 3));
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_message_that_is_larger_than_any_window_is_sent() {
-        const DATA: u8 = 0;
         let (slot, mut far) = open().await;
         let link = slot.link().unwrap().get();
         let message = Bytes::from(vec![0; (1 << 31) + 1]);
         let _sent = link.start(slot.origin(), Request::new(Body::from(message)));
         let sending = async {
             far.read_exact(&mut [0; 24]).await.unwrap();
-            while next_frame(&mut far).await != DATA {}
+            while next_frame(&mut far).await.0 != DATA {}
         };
-        let sent = tokio::time::timeout(Duration::from_secs(20), sending);
+        let sent = timeout(Duration::from_secs(20), sending);
         sent.await.expect("some of it is sent");
     }
 
