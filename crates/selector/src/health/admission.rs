@@ -95,8 +95,9 @@ impl Admission {
     }
 
     /// Whether `candidate`, which was chosen, may be used. One that was out gets one attempt when its time is
-    /// over: whoever is told yes has it.
-    pub(crate) fn admits(&self, candidate: &Arc<Candidate>) -> Admitted {
+    /// over: whoever is told yes has it. One that is new gets the calls whose `die`, from 0 to 1, is below its
+    /// [share](Self::share).
+    pub(crate) fn admits(&self, candidate: &Arc<Candidate>, die: f64) -> Admitted {
         let record = candidate.record();
         let out = record.out();
         if out != 0 {
@@ -109,7 +110,7 @@ impl Admission {
                 }
                 Admitted::Yes
             }
-            since => self.admits_new(candidate, since),
+            since => self.admits_new(candidate, since, die),
         }
     }
 
@@ -129,19 +130,32 @@ impl Admission {
         }
     }
 
-    fn admits_new(&self, candidate: &Candidate, since: u64) -> Admitted {
+    fn admits_new(&self, candidate: &Candidate, since: u64, die: f64) -> Admitted {
         let now = self.now();
-        let age = now.saturating_sub(since) as f64 / clock::length(self.slow_start).max(1) as f64;
-        if age >= 1.0 {
+        let share = self.share_after(now.saturating_sub(since));
+        if share >= 1.0 {
             candidate.record().warming.store(0, Relaxed);
             self.cool_down(now);
             return Admitted::Yes;
         }
-        if fastrand::f64() < age.max(LEAST) {
+        if die < share {
             Admitted::Yes
         } else {
             Admitted::NotYet
         }
+    }
+
+    /// What share of its calls a node gets: 1, unless it is new, or back.
+    pub(crate) fn share(&self, candidate: &Candidate) -> f64 {
+        match candidate.record().warming.load(Relaxed) {
+            0 => 1.0,
+            since => self.share_after(self.now().saturating_sub(since)),
+        }
+    }
+
+    fn share_after(&self, age: u64) -> f64 {
+        let whole = clock::length(self.slow_start).max(1);
+        (age as f64 / whole as f64).clamp(LEAST, 1.0)
     }
 
     /// A node was announced that was not there before.

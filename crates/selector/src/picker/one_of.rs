@@ -48,6 +48,22 @@ fn leave_to_others(node: &Arc<Candidate>) {
     node.mark(Mark::Cancelled);
 }
 
+fn in_use(nodes: &Candidates) -> Vec<usize> {
+    (0..nodes.len())
+        .filter(|&index| !nodes[index].is_out())
+        .collect()
+}
+
+/// Those in use that get this call, by its `die`. Where all are new, their shares count as parts of the greatest, so that
+/// there is somebody and the newest gets least.
+fn in_their_turn(nodes: &Candidates, admission: &Admission, die: f64) -> Vec<usize> {
+    let mut in_use = in_use(nodes);
+    let share = |&index: &usize| admission.share(&nodes[index]);
+    let greatest = in_use.iter().map(share).fold(0.0, f64::max);
+    in_use.retain(|index| share(index) > die * greatest);
+    in_use
+}
+
 impl OneOf {
     #[inline]
     pub(super) fn new(choice: Arc<Choice>, options: &SelectOptions) -> Self {
@@ -98,44 +114,54 @@ impl OneOf {
             start: self.start,
             hash_key: self.hash_key,
         };
-        let asked = self.asked.as_deref();
-        let strategy = asked.map_or(&self.choice.strategy, |asked| &asked.strategy);
-        strategy
+        self.strategy()
             .pick(nodes, &turn)
             .filter(|&index| index < nodes.len())
     }
 
+    fn strategy(&self) -> &dyn Strategy {
+        let asked = self.asked.as_deref();
+        &**asked.map_or(&self.choice.strategy, |asked| &asked.strategy)
+    }
+
     /// Asks again when a node is named that is out, or new and not admitted yet. A strategy that insists is
-    /// asked over those who are in use.
+    /// asked over those who are in use; on a new one it may insist, unless it goes by load: the new one is idle,
+    /// and it would name no other.
+    ///
+    /// There is one die for all that: with one for each draw who is named again and again would be let in at last.
     fn ask_for_admitted(&self, nodes: &Candidates, number: u32) -> Option<usize> {
         let Some(admission) = nodes.admission() else {
             return self.ask(nodes, number);
         };
-        let mut new = None;
+        let (die, mut new) = (fastrand::f64(), None);
         for _ in 0..DRAWS {
             let index = self.ask(nodes, number)?;
-            match admission.admits(&nodes[index]) {
+            match admission.admits(&nodes[index], die) {
                 Admitted::Yes => return Some(index),
                 Admitted::NotYet => new = Some(index),
                 Admitted::No => {}
             }
         }
-        new.or_else(|| self.ask_over_admitted(nodes, number, admission))
+        if self.strategy().goes_by_load() {
+            let in_their_turn = || in_their_turn(nodes, admission, die);
+            let chosen = self.ask_over(in_their_turn, nodes, number, admission);
+            return chosen.or(new);
+        }
+        new.or_else(|| self.ask_over(|| in_use(nodes), nodes, number, admission))
     }
 
     /// Whoever comes too late for the one attempt at a node asks over those who are still in use.
-    fn ask_over_admitted(
+    fn ask_over(
         &self,
+        admitted: impl Fn() -> Vec<usize>,
         nodes: &Candidates,
         number: u32,
         admission: &Admission,
     ) -> Option<usize> {
         for _ in 0..DRAWS {
-            let admitted: Vec<_> = (0..nodes.len())
-                .filter(|&index| !nodes[index].is_out())
-                .collect();
+            let admitted = admitted();
             let index = admitted[self.ask(&nodes.only(&admitted), number)?];
-            if admission.admits(&nodes[index]) != Admitted::No {
+            if admission.admits(&nodes[index], 0.0) != Admitted::No {
                 return Some(index);
             }
         }

@@ -160,9 +160,11 @@ impl RegistrySelector {
     /// Gives a node that is new, or back, its share little by little: from a tenth at first to the whole after
     /// `window`. Off unless set. Those that are there at the first call are not new.
     ///
-    /// It is for strategies that choose at random: [`Random`], [`P2c`](crate::P2c),
-    /// [`PeakEwma`](crate::PeakEwma), [`Weighted`](crate::Weighted). One that names the same node however often it
-    /// is asked gets it (gRFC A100, Envoy's `slow_start_config`).
+    /// It is for strategies that choose at random, [`Random`] and [`Weighted`](crate::Weighted), and for those that [go by
+    /// load](Strategy::goes_by_load), [`P2c`](crate::P2c) and [`PeakEwma`](crate::PeakEwma): for that part of the calls they
+    /// choose among all, for the rest among the others. While the others are busy it is the first choice, and its share up
+    /// to twice as much. Any other strategy that names the same node however often it is asked gets it (gRFC A100,
+    /// Envoy's `slow_start_config`).
     #[must_use]
     pub fn with_slow_start(self, window: Duration) -> Self {
         Self {

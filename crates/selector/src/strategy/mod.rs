@@ -68,6 +68,16 @@ pub trait Strategy: fmt::Debug + Send + Sync {
         let _ = nodes;
     }
 
+    /// Whether it goes by how busy nodes are, and so may name an idle one whenever it is asked: `false` unless a strategy
+    /// says so.
+    ///
+    /// A node that is [new](crate::RegistrySelector::with_slow_start) is idle at first. When it is named and it is not its
+    /// turn yet, such a strategy is asked over the others; any other strategy that insists on a node, say that of a
+    /// key, gets it.
+    fn goes_by_load(&self) -> bool {
+        false
+    }
+
     /// A word for logs and for the printed stack.
     fn name(&self) -> &'static str;
 }

@@ -29,6 +29,10 @@ impl Strategy for P2c {
         }
     }
 
+    fn goes_by_load(&self) -> bool {
+        true
+    }
+
     fn name(&self) -> &'static str {
         "p2c"
     }

@@ -43,6 +43,10 @@ impl Strategy for PeakEwma {
         }
     }
 
+    fn goes_by_load(&self) -> bool {
+        true
+    }
+
     fn name(&self) -> &'static str {
         "peak_ewma"
     }

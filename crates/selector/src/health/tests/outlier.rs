@@ -451,7 +451,7 @@ fn who_comes_too_late_for_the_one_attempt_goes_to_a_node_that_is_not_out() {
             }
             if nodes[0].record().out() != 0 {
                 let admission = nodes[0].admission().unwrap();
-                assert_eq!(admission.admits(&nodes[0]), Admitted::Yes);
+                assert_eq!(admission.admits(&nodes[0], 0.0), Admitted::Yes);
             }
             Some(0)
         }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{PeakEwma, Random, Weighted};
+use crate::{InFlight, PeakEwma, Random, Weighted};
 
 fn starting_slowly(strategy: Arc<dyn Strategy>) -> World {
     World::by(strategy, 3, Outlier::default().into(), seconds(10))
@@ -79,4 +79,77 @@ fn a_strategy_that_insists_gets_the_new_node() {
     let world = starting_slowly(Arc::new(Last));
     world.add("3");
     assert!((0..20).all(|_| world.pick().id == "3"));
+}
+
+/// Holds calls at the nodes that have been there, ten each, and none at the new one: the least busy.
+fn with_a_new_one_among_busy(strategy: Arc<dyn Strategy>, count: usize) -> (World, Vec<InFlight>) {
+    let world = World::by(strategy, count - 1, Outlier::default().into(), seconds(10));
+    let busy = (0..count - 1).flat_map(|number| {
+        let node = world.node(&number.to_string());
+        (0..10).map(move |_| node.begin())
+    });
+    let busy = busy.collect();
+    world.add("9");
+    (world, busy)
+}
+
+fn by_load() -> [Arc<dyn Strategy>; 2] {
+    [Arc::new(P2c), Arc::new(PeakEwma)]
+}
+
+#[test]
+fn a_new_node_among_busy_ones_gets_its_share_little_by_little() {
+    for count in 2..=5 {
+        for strategy in by_load() {
+            fastrand::seed(4);
+            let name = strategy.name();
+            let (world, _busy) = with_a_new_one_among_busy(strategy, count);
+            let due = 0.1 / count as f64;
+            let share = world.share("9", 4_000);
+            assert!(
+                (0.8 * due..2.5 * due).contains(&share),
+                "{name} of {count}: {share}"
+            );
+            world.pass(seconds(11));
+            let share = world.share("9", 1_000);
+            assert!(share > 1.0 / count as f64, "{name} of {count}: {share}");
+        }
+    }
+}
+
+#[test]
+fn many_new_nodes_among_busy_ones_get_no_more_than_their_share() {
+    for strategy in by_load() {
+        fastrand::seed(5);
+        let name = strategy.name();
+        let (world, _busy) = with_a_new_one_among_busy(strategy, 5);
+        ["5", "6", "7", "8"].iter().for_each(|id| world.add(id));
+        let chosen = (0..4_000).filter(|_| world.pick().in_flight() == 0);
+        let share = chosen.count() as f64 / 4_000.0;
+        assert!((0.05..0.15).contains(&share), "{name}: {share}");
+    }
+}
+
+#[test]
+fn the_newest_of_nodes_that_are_all_new_gets_the_least() {
+    for strategy in by_load() {
+        fastrand::seed(6);
+        let name = strategy.name();
+        let (world, _busy) = with_a_new_one_among_busy(strategy, 2);
+        world.remove("0");
+        world.pass(seconds(5));
+        let _busy: Vec<_> = (0..10).map(|_| world.node("9").begin()).collect();
+        world.add("8");
+        let share = world.share("8", 4_000);
+        assert!((0.15..0.25).contains(&share), "{name}: {share}");
+    }
+}
+
+#[test]
+fn a_new_node_that_is_alone_gets_all_calls() {
+    for strategy in by_load() {
+        let (world, _busy) = with_a_new_one_among_busy(strategy, 2);
+        world.remove("0");
+        assert_eq!(world.share("9", 100), 1.0);
+    }
 }
