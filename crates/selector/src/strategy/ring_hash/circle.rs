@@ -2,13 +2,14 @@ use std::hash::Hasher;
 
 use fnv::FnvHasher;
 
+use crate::candidate::DEFAULT_WEIGHT;
 use crate::{Candidate, Candidates};
 
-/// How many places a node has, if it weighs what the others do and they are few enough.
-const EACH: usize = 128;
+/// How many places a node has for each 1 that it weighs, while all weigh no more than 256 together.
+const EACH: u64 = 128;
 
-/// How many places there are: more nodes have fewer each, but at least one.
-const MOST: usize = 1 << 15;
+/// How many places there are, or a few more: where nodes weigh more, these are shared by weight.
+const MOST: u64 = 1 << 15;
 
 /// How many bits of a hash tell a place: what is left of 64 tells the node that is there.
 pub(super) const BITS: u32 = 44;
@@ -41,41 +42,53 @@ impl Place {
 /// How the circle is shared.
 #[derive(Debug)]
 pub(super) struct Shares {
-    each: usize,
-    /// What those weigh that weigh anything, if they do not weigh the same.
-    mean_weight: Option<f64>,
+    /// What all nodes weigh together.
+    total: u64,
+    /// What a node weighs that says 0.
+    nothing: u32,
 }
 
 impl Shares {
     pub(super) fn of(nodes: &Candidates) -> Self {
-        let weighing = nodes.iter().filter(|node| node.weight() > 0).count();
-        let total = nodes.cumulative_weights().and_then(|sums| sums.last());
-        Self {
-            each: (MOST / nodes.len().max(1)).clamp(1, EACH),
-            mean_weight: total.map(|&total| total as f64 / weighing.max(1) as f64),
-        }
+        let (total, nothing) = match nodes.cumulative_weights() {
+            Some(sums) => (sums.last().copied().unwrap_or_default(), 0),
+            None => all_alike(nodes),
+        };
+        Self { total, nothing }
     }
 
     /// The places of a node: by its address alone, so that all clients agree whatever its id.
     pub(super) fn places(&self, node: &Candidate) -> impl Iterator<Item = Place> + use<> {
         let seed = hash(node.address.as_bytes());
-        (1..=self.count(node)).map(move |number| Place::nth(seed, number))
+        let count = self.count(node.weight().max(self.nothing), seed);
+        (1..=count).map(move |number| Place::nth(seed, number))
     }
 
-    fn count(&self, node: &Candidate) -> u64 {
-        match (self.mean_weight, node.weight()) {
-            (None, _) => self.each as u64,
-            (Some(_), 0) => 0,
-            (Some(mean), weight) => {
-                let share = f64::from(weight) / mean;
-                (share * self.each as f64).round().max(1.0) as u64
-            }
+    /// At least one, unless the node weighs nothing. What is left over is a place for some and none for others, by their addresses: so the
+    /// nodes lose places one after the other when there are more of them, and not all at once.
+    fn count(&self, weight: u32, seed: u64) -> u64 {
+        let weight = u64::from(weight);
+        if weight == 0 || self.total <= MOST / EACH {
+            return weight * EACH;
         }
+        let (places, left_over) = (weight * MOST / self.total, weight * MOST % self.total);
+        let Place(die) = Place::nth(seed, 0);
+        let has_more = u128::from(die) * u128::from(self.total) < u128::from(left_over) << BITS;
+        (places + u64::from(has_more)).max(1)
     }
 
     /// How far it is from `place` to the node, clockwise; `None` if it has no place.
     pub(super) fn distance(&self, node: &Candidate, place: Place) -> Option<u64> {
         self.places(node).map(|other| place.to(other)).min()
+    }
+}
+
+/// What nodes that weigh the same weigh together, and each that says 0: as much as one that says nothing.
+fn all_alike(nodes: &Candidates) -> (u64, u32) {
+    let count = nodes.len() as u64;
+    match nodes.first().map_or(0, |node| node.weight()) {
+        0 => (count * u64::from(DEFAULT_WEIGHT), DEFAULT_WEIGHT),
+        weight => (count * u64::from(weight), 0),
     }
 }
 

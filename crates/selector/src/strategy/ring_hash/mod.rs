@@ -14,16 +14,20 @@ use crate::Candidates;
 /// Calls of one [key](Turn::hash_key) go to one node, whichever client makes them, as long as it is there: what the
 /// node keeps for them, such as a cache or a session, is there again. Without a key a call goes anywhere.
 ///
-/// Every node has up to 128 places on a circle, by its address alone, and a call goes to the first node clockwise from
+/// Every node has 128 places on a circle, by its address alone, and a call goes to the first node clockwise from
 /// the place of its key (D. Karger et al., "Consistent Hashing and Random Trees"; Envoy `ring_hash`, gRFC A42). So when
-/// one of `n` nodes comes or goes, one key in `n` moves, and no other. A node has more or fewer places by its
-/// [weight](crate::Candidate::weight), and none for a weight of 0, unless all weigh 0.
+/// one of `n` nodes comes or goes, one key in `n` moves, and no other. A node of another
+/// [weight](crate::Candidate::weight) than 1 has that many times the places, and none for a weight of 0, unless all weigh
+/// 0; when its weight changes, keys move to it or from it, and no others.
+///
+/// Nodes that weigh more than 256 together share some 32 768 places, at least one each. Then each gives some of its own to one
+/// that comes, and about as many keys move between the others as to it.
 ///
 /// The next attempt of a call goes to the next node clockwise, and so do calls whose node is
 /// [out](crate::Candidate::is_out): when it is back they are, too.
 ///
-/// The places are sorted when the nodes change, some 32 768 of them at most in 12 bytes each (from 257 nodes on each
-/// has fewer, and at least one): a choice takes as long among ten thousand nodes as among ten. A list that is made for a single call is looked through instead.
+/// The places are sorted when the nodes change, some 32 768 of them at most in 12 bytes each: a choice takes as long
+/// among ten thousand nodes as among ten. A list that is made for a single call is looked through instead.
 ///
 /// # Example
 ///

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use proptest::prelude::{Just, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use proptest::prelude::{Just, prop_assert, prop_assert_eq, prop_assume, prop_oneof, proptest};
 use tower_micro_registry::Node;
 
 use super::*;
@@ -83,6 +83,73 @@ fn keys_move_from_a_node_that_goes_and_no_others_do() {
     }
 }
 
+/// How many of the keys go elsewhere than they did, and to another node than `new` or one that is there no more.
+fn moved(before: &Candidates, after: &Candidates, new: &str, keys: u64) -> usize {
+    let is_there = |address: &str| after.iter().any(|node| node.address == address);
+    let (before, after) = (places(before, keys), places(after, keys));
+    let pairs = before.iter().zip(&after);
+    pairs
+        .filter(|(before, after)| before != after && *after != new && is_there(before))
+        .count()
+}
+
+#[test]
+fn a_light_node_that_comes_takes_keys_and_moves_none_between_the_others() {
+    let before = prepared(weighing(&[100, 100]));
+    let after = prepared(weighing(&[100, 100, 1]));
+    assert_eq!(moved(&before, &after, &address(2), 100_000), 0);
+    let share = shares(&after, 100_000)[&address(2)];
+    assert!((0.003..0.008).contains(&share), "{share}");
+}
+
+#[test]
+fn a_node_whose_weight_changes_moves_none_between_the_others() {
+    let weights = [[3, 5, 8], [3, 5, 1], [3, 5, 20]].map(|weights| prepared(weighing(&weights)));
+    for pair in weights.windows(2) {
+        let changed = address(2);
+        let (before, after) = (places(&pair[0], 20_000), places(&pair[1], 20_000));
+        for (before, after) in before.iter().zip(&after) {
+            assert!(before == after || [before, after].contains(&&changed));
+        }
+    }
+}
+
+#[test]
+fn one_of_many_that_comes_moves_about_as_many_between_the_others_as_it_takes() {
+    const KEYS: usize = 200_000;
+    for count in [2, 256, 257, 300, 513, 10_922, 13_107] {
+        let (before, after) = (prepared(nodes(0..count)), prepared(nodes(0..=count)));
+        let moved = moved(&before, &after, &address(count), KEYS as u64);
+        let due = if count < 256 { 0 } else { KEYS / count };
+        assert!(moved <= 2 * due + 20, "{moved} of {count}, {due} are due");
+    }
+    let weights = [vec![100; 3], vec![100; 11], vec![5_000; 41]];
+    for weights in weights {
+        let (before, after) = (&weights[1..], &weights);
+        let last = address(before.len());
+        let moved = moved(
+            &prepared(weighing(before)),
+            &prepared(weighing(after)),
+            &last,
+            KEYS as u64,
+        );
+        let due = KEYS / after.len();
+        assert!(
+            moved <= due + due / 4,
+            "{moved} of {}, {due} are due",
+            after.len()
+        );
+    }
+}
+
+#[test]
+fn weights_count_as_they_are_written_whether_they_differ_or_not() {
+    let places = |nodes: &Candidates| Shares::of(nodes).places(&nodes[0]).count();
+    let [equal, other] = [[2, 2], [2, 1]].map(|weights| places(&weighing(&weights)));
+    assert_eq!((equal, other), (256, 256));
+    assert_eq!(places(&weighing(&[0, 0])), places(&weighing(&[1, 1])));
+}
+
 #[test]
 fn nodes_get_about_the_same_share() {
     for count in [2, 3, 10, 100] {
@@ -116,8 +183,13 @@ fn extreme_weights_keep_the_ring_small() {
     let mut weights = vec![1; 999];
     weights.push(u32::MAX);
     let nodes = prepared(weighing(&weights));
-    let shares = shares(&nodes, 1_000);
-    assert!(shares[&address(999)] > 0.9);
+    assert!(shares(&nodes, 1_000)[&address(999)] > 0.9);
+    for weights in [weights, vec![u32::MAX; 5_000], vec![0; 40_000]] {
+        let nodes = weighing(&weights);
+        let shares = Shares::of(&nodes);
+        let places: usize = nodes.iter().map(|node| shares.places(node).count()).sum();
+        assert!(places <= 32_768 + nodes.len(), "{places}");
+    }
 }
 
 #[test]
@@ -175,6 +247,17 @@ proptest! {
         let looked_through = pick(&nodes, key, number);
         prop_assert!(nodes.ring().is_none());
         prop_assert_eq!(looked_through, pick(&prepared(nodes), key, number));
+    }
+
+    /// As long as all weigh no more than 256 together.
+    #[test]
+    fn a_node_that_goes_moves_only_its_own_keys(
+        weights in proptest::collection::vec(prop_oneof![0..5u32, 0..60u32], 2..40),
+    ) {
+        prop_assume!(weights.iter().sum::<u32>() <= 256);
+        let (with, without) = (weighing(&weights), weighing(&weights[..weights.len() - 1]));
+        let gone = &with[without.len()].address;
+        prop_assert_eq!(moved(&prepared(without), &prepared(with.clone()), gone, 500), 0);
     }
 
     #[test]
