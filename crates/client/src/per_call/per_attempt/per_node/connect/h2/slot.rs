@@ -52,6 +52,8 @@ pub(super) struct Slot {
 
 #[derive(Default)]
 struct Dials {
+    /// How many have begun. One that is let go of may end after the next has begun.
+    begun: u64,
     current: Option<WeakShared<BoxFuture<Dialled>>>,
     /// One after the other, without an open connection in between.
     failures: u32,
@@ -145,7 +147,9 @@ impl Slot {
         if let Some(failure) = dials.not_yet() {
             return Err(failure::not_yet(failure));
         }
-        let dialling = self.begin(timeout.unwrap_or(self.timeout)).shared();
+        dials.begun += 1;
+        let timeout = timeout.unwrap_or(self.timeout);
+        let dialling = self.begin(dials.begun, timeout).shared();
         dials.current = dialling.downgrade();
         dials.kept = None;
         if dials.given_up {
@@ -164,24 +168,36 @@ impl Slot {
         self.dials().keep(dialling);
     }
 
-    /// A dial that does not keep its place.
-    fn begin(self: &Arc<Self>, timeout: Duration) -> BoxFuture<Dialled> {
+    /// The `number`th dial, which does not keep its place.
+    fn begin(self: &Arc<Self>, number: u64, timeout: Duration) -> BoxFuture<Dialled> {
         let (connect, node) = (self.connect.clone(), self.node.clone());
         let (doublings, room) = (Arc::clone(&self.doublings), Arc::clone(&self.room));
         let queue = Arc::clone(&self.queue);
         let opening =
             async move { open(&connect, &node, timeout, &doublings, &room, &queue).await };
-        Box::pin(dialled(Arc::downgrade(self), opening))
+        Box::pin(dialled(Arc::downgrade(self), number, opening))
     }
 
     fn connected(&self, link: &Arc<Link>) {
         self.link.store(Some(Arc::clone(link)));
-        *self.dials() = Dials::default();
+        let mut dials = self.dials();
+        *dials = Dials {
+            begun: dials.begun,
+            ..Dials::default()
+        };
+        drop(dials);
         self.queue.serve();
     }
 
-    fn failed(&self, failure: &Arc<Failure>) {
-        let mut dials = self.dials();
+    /// The state of the dials, if the `number`th is still the latest.
+    fn dials_at(&self, number: u64) -> Option<MutexGuard<'_, Dials>> {
+        Some(self.dials()).filter(|dials| dials.begun == number)
+    }
+
+    fn failed(&self, number: u64, failure: &Arc<Failure>) {
+        let Some(mut dials) = self.dials_at(number) else {
+            return;
+        };
         dials.current = None;
         dials.failures = dials.failures.saturating_add(1);
         dials.given_up = matches!(**failure, Failure::Abandoned(_));
@@ -190,11 +206,11 @@ impl Slot {
     }
 
     /// Nobody waits for the dial any longer. Only if they have waited for a while it is held against the node.
-    fn given_up(&self, waited: Duration) {
+    fn given_up(&self, number: u64, waited: Duration) {
         if waited > backoff::PATIENCE {
-            self.failed(&Arc::new(Failure::Abandoned(waited)));
-        } else {
-            self.dials().given_up = true;
+            self.failed(number, &Arc::new(Failure::Abandoned(waited)));
+        } else if let Some(mut dials) = self.dials_at(number) {
+            dials.given_up = true;
         }
     }
 
@@ -206,10 +222,12 @@ impl Slot {
 /// What comes of `opening`, for those who wait and for `slot`.
 async fn dialled(
     slot: Weak<Slot>,
+    number: u64,
     opening: impl Future<Output = Result<Arc<Link>, Failure>>,
 ) -> Dialled {
     let mut begun = Begun {
         slot: Weak::clone(&slot),
+        number,
         at: Some(Instant::now()),
     };
     let home = Home::here();
@@ -229,8 +247,12 @@ async fn dialled(
     if let Some(slot) = slot.upgrade() {
         match &end {
             Ok(link) => slot.connected(link),
-            Err(_) if is_homeless => slot.dials().current = None,
-            Err(failure) => slot.failed(failure),
+            Err(_) if is_homeless => {
+                if let Some(mut dials) = slot.dials_at(number) {
+                    dials.current = None;
+                }
+            }
+            Err(failure) => slot.failed(number, failure),
         }
     }
     end
@@ -276,6 +298,7 @@ impl std::ops::Deref for OpenLink {
 /// A dial that has begun. If all who wait for it go away, it is given up.
 struct Begun {
     slot: Weak<Slot>,
+    number: u64,
     at: Option<Instant>,
 }
 
@@ -283,7 +306,7 @@ impl Drop for Begun {
     fn drop(&mut self) {
         let Some(at) = self.at else { return };
         if let Some(slot) = self.slot.upgrade() {
-            slot.given_up(at.elapsed());
+            slot.given_up(self.number, at.elapsed());
         }
     }
 }
@@ -299,7 +322,12 @@ impl fmt::Debug for Slot {
 
 #[cfg(test)]
 mod tests {
-    use std::{io, sync::mpsc, task::Waker, thread};
+    use std::{
+        io,
+        sync::{OnceLock, mpsc},
+        task::Waker,
+        thread,
+    };
 
     use http::HeaderValue;
     use tokio::{io::DuplexStream, runtime, time::advance};
@@ -311,10 +339,53 @@ mod tests {
 
     /// A place whose dials never end.
     fn slot() -> Arc<Slot> {
-        let connect = H2::new().dial(|_: &Node| std::future::pending::<io::Result<DuplexStream>>());
+        slot_of(H2::new().dial(|_: &Node| std::future::pending::<io::Result<DuplexStream>>()))
+    }
+
+    fn slot_of(connect: H2) -> Arc<Slot> {
         let origin = Origin::new(false, "a:1".parse().unwrap(), HeaderValue::from_static("a"));
         let node = Node::new("a", "a:1");
         Slot::new(connect, node, origin, Duration::MAX, &Arc::default())
+    }
+
+    /// Something of a dial that begins another when it is let go of.
+    struct Successor {
+        slot: Arc<OnceLock<Arc<Slot>>>,
+        dialling: Arc<Mutex<Option<Dialling>>>,
+    }
+
+    impl Drop for Successor {
+        fn drop(&mut self) {
+            let mut next = self.dialling.lock().unwrap();
+            if next.is_none() {
+                *next = self.slot.get().and_then(|slot| slot.dial(None).ok());
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dial_that_is_let_go_of_leaves_the_one_that_has_begun_since_alone() {
+        let (place, next) = (Arc::default(), Arc::default());
+        let (of_dial, of_next) = (Arc::clone(&place), Arc::clone(&next));
+        let slot = slot_of(H2::new().dial(move |_: &Node| {
+            let successor = Successor {
+                slot: Arc::clone(&of_dial),
+                dialling: Arc::clone(&of_next),
+            };
+            async move {
+                let _successor = successor;
+                std::future::pending::<io::Result<DuplexStream>>().await
+            }
+        }));
+        assert!(place.set(Arc::clone(&slot)).is_ok());
+        let mut dialling = slot.dial(None).unwrap();
+        let mut context = std::task::Context::from_waker(Waker::noop());
+        assert!(dialling.poll_unpin(&mut context).is_pending());
+        advance(backoff::PATIENCE * 2).await;
+        drop(dialling);
+        let next: Option<Dialling> = next.lock().unwrap().take();
+        let is_under_way = slot.dial(None).unwrap();
+        assert!(is_under_way.ptr_eq(&next.unwrap()));
     }
 
     /// Looks at `slot` while its only dial is dropped, which has been waited for so long.
