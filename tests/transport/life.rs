@@ -77,6 +77,28 @@ async fn a_peer_that_is_pinged_too_often_is_pinged_half_as_often() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn so_is_it_on_its_other_connections() {
+    let first = [MaxStreams(1), AwaitRequest, Wait(30 * SECOND), Close];
+    let second = [Settings, AwaitRequest, calm("too_many_pings"), Close];
+    let third = [Settings, AwaitRequest, Silence];
+    let peer = Peer::script(first).then(second).then(third);
+    let client = client(peer.clone(), patient());
+    let begin = || {
+        let client = client.clone();
+        tokio::spawn(async move { call_with_patience(&client).await })
+    };
+    let one = begin();
+    soon(peer.has_seen(|seen| seen.requests == 1)).await;
+    for call in [begin(), one] {
+        call.await.unwrap().unwrap_err();
+    }
+    let begun = Instant::now();
+    let status = call_with_patience(&client).await.unwrap_err();
+    assert!(status.message().contains("ping"), "{}", status.message());
+    assert_eq!((begun.elapsed().as_secs(), peer.seen().dials), (70, 3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_wants_calm_for_another_reason_is_pinged_as_often_as_before() {
     for why in ["", "too_many_resets", "not too_many_pings"] {
         assert_eq!(found_after(calm(why)).await, 40, "{why}");

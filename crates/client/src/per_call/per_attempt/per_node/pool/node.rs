@@ -135,7 +135,7 @@ impl<K: Connect> Node<K> {
         };
         let mut idle = 0;
         self.part_with_older(options, Instant::now());
-        let several = self.connections.len() > 1;
+        let mut left = self.connections.len();
         self.connections.retain(|connection| {
             if connection.take_use() || !connect.is_idle(&connection.inner) {
                 return true;
@@ -143,7 +143,11 @@ impl<K: Connect> Node<K> {
             match connect.state(&connection.inner) {
                 // For calls that wait elsewhere meanwhile.
                 State::Waiting => return true,
-                State::Closed if several => return false,
+                // One stays, which knows what the node has said.
+                State::Closed if left > 1 => {
+                    left -= 1;
+                    return false;
+                }
                 _ => {}
             }
             idle += 1;

@@ -3,10 +3,7 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering::Relaxed},
-    },
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -24,24 +21,16 @@ pub(super) struct Driver {
     wire: Wire,
     pinger: Option<Pinger>,
     state: Arc<LinkState>,
-    doublings: Arc<AtomicU32>,
     /// It is among the connections that are open.
     _counted: Counted,
 }
 
 impl Driver {
-    pub(super) fn new(
-        wire: Wire,
-        pinger: Option<Pinger>,
-        link: &Link,
-        doublings: Arc<AtomicU32>,
-        counted: Counted,
-    ) -> Self {
+    pub(super) fn new(wire: Wire, pinger: Option<Pinger>, link: &Link, counted: Counted) -> Self {
         Self {
             wire,
             pinger,
             state: link.state(),
-            doublings,
             _counted: counted,
         }
     }
@@ -72,7 +61,7 @@ impl Driver {
 
     fn ended(&self, end: Result<(), h2::Error>) {
         if end.is_err_and(|error| is_pinged_too_often(&error)) {
-            self.doublings.fetch_add(1, Relaxed);
+            self.state.queue().complain();
         }
     }
 }
@@ -141,13 +130,7 @@ mod tests {
         };
         let pinger = Pinger::new(settings, wire.ping_pong().unwrap(), heard, 0);
         let link = Link::new(requests, 1, &Arc::default(), &Arc::default());
-        let driver = Driver::new(
-            wire,
-            Some(pinger),
-            &link,
-            Arc::default(),
-            Arc::<Census>::default().count(),
-        );
+        let driver = Driver::new(wire, Some(pinger), &link, Arc::<Census>::default().count());
         (tokio_test::task::spawn(driver), link, far)
     }
 

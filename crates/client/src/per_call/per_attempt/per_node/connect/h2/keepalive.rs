@@ -67,14 +67,14 @@ pub(super) struct Pinger {
 }
 
 impl Pinger {
-    /// `doublings`: how often the peer has said that it is asked too often.
+    /// `complaints`: how often the peer has said that it is asked too often.
     pub(super) fn new(
         mut settings: Keepalive,
         pings: PingPong,
         heard: Heard,
-        doublings: u32,
+        complaints: u32,
     ) -> Self {
-        let factor = 2_u32.saturating_pow(doublings.min(16));
+        let factor = 2_u32.saturating_pow(complaints.min(16));
         settings.interval = settings.interval.saturating_mul(factor);
         Self {
             settings,

@@ -3,10 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering::Relaxed},
-    },
+    sync::Arc,
     task::Poll,
     time::Duration,
 };
@@ -47,7 +44,6 @@ pub(super) async fn open(
     connect: &H2,
     node: &Node,
     budget: Duration,
-    doublings: &Arc<AtomicU32>,
     room: &Arc<Room>,
     queue: &Arc<Queue>,
 ) -> Result<Arc<Link>, Failure> {
@@ -60,16 +56,10 @@ pub(super) async fn open(
     let max_streams = wire.max_concurrent_send_streams();
     let link = Link::new(requests, max_streams, room, queue);
     let pinger = connect.keepalive.zip(wire.ping_pong());
-    let pinger = pinger
-        .map(|(settings, pings)| Pinger::new(settings, pings, heard, doublings.load(Relaxed)));
+    let pinger =
+        pinger.map(|(settings, pings)| Pinger::new(settings, pings, heard, queue.complaints()));
     let counted = connect.open.count();
-    tokio::spawn(Driver::new(
-        wire,
-        pinger,
-        &link,
-        Arc::clone(doublings),
-        counted,
-    ));
+    tokio::spawn(Driver::new(wire, pinger, &link, counted));
     Ok(link)
 }
 

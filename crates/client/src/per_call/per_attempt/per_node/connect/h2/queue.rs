@@ -8,7 +8,10 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{
+            AtomicU32, AtomicUsize,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
     task::{Context, Poll, Waker},
 };
@@ -20,9 +23,11 @@ use super::{
     slot::Slot,
 };
 
-/// First come, first served. The connections of one node share it.
+/// First come, first served. The connections of one node share it, and what the node has said of all of them.
 #[derive(Default)]
 pub(super) struct Queue {
+    /// How often the node has said that it is pinged too often.
+    complaints: AtomicU32,
     /// How many wait; who comes later looks here.
     length: AtomicUsize,
     places: Mutex<Places>,
@@ -54,6 +59,15 @@ impl Queue {
         let mut slots = self.slots();
         slots.retain(|slot| slot.strong_count() > 0);
         slots.push(Arc::downgrade(slot));
+    }
+
+    /// The node is pinged too often.
+    pub(super) fn complain(&self) {
+        self.complaints.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn complaints(&self) -> u32 {
+        self.complaints.load(Relaxed)
     }
 
     fn slots(&self) -> MutexGuard<'_, Vec<Weak<Slot>>> {

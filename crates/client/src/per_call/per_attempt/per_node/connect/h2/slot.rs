@@ -4,7 +4,7 @@ use std::{
     fmt,
     future::Future,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, atomic::AtomicU32},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -46,8 +46,6 @@ pub(super) struct Slot {
     room: Arc<Room>,
     queue: Arc<Queue>,
     dials: Mutex<Dials>,
-    /// How often the peer has said that it is pinged too often.
-    doublings: Arc<AtomicU32>,
 }
 
 #[derive(Default)]
@@ -82,7 +80,6 @@ impl Slot {
             room: Arc::default(),
             queue: Arc::clone(queue),
             dials: Mutex::default(),
-            doublings: Arc::default(),
         });
         queue.add(&slot);
         slot
@@ -171,10 +168,8 @@ impl Slot {
     /// The `number`th dial, which does not keep its place.
     fn begin(self: &Arc<Self>, number: u64, timeout: Duration) -> BoxFuture<Dialled> {
         let (connect, node) = (self.connect.clone(), self.node.clone());
-        let (doublings, room) = (Arc::clone(&self.doublings), Arc::clone(&self.room));
-        let queue = Arc::clone(&self.queue);
-        let opening =
-            async move { open(&connect, &node, timeout, &doublings, &room, &queue).await };
+        let (room, queue) = (Arc::clone(&self.room), Arc::clone(&self.queue));
+        let opening = async move { open(&connect, &node, timeout, &room, &queue).await };
         Box::pin(dialled(Arc::downgrade(self), number, opening))
     }
 
