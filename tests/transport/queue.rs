@@ -9,13 +9,16 @@ use tokio::{
 };
 use tokio_test::assert_pending;
 use tonic::{Code, Status};
-use tower_micro::{Client, PoolOptions};
+use tower_micro::{
+    CallOptions, Client, PoolOptions, RequestExt, Static, Strategy,
+    crates::selector::{Candidates, Turn},
+};
 use tower_micro_testkit::{
     h2_peer::{
         Peer,
         Step::{
-            self, AwaitHeaders, AwaitRequest, Break, Drop as NeverEnds, Frame, Goaway, MaxStreams,
-            Refuse, Serve, Settings, Wait, WindowUpdate,
+            self, AwaitHeaders, AwaitRequest, Break, Close, Drop as NeverEnds, Frame, Goaway,
+            MaxStreams, Refuse, Serve, Settings, Wait, WindowUpdate,
         },
         reason::NO_ERROR,
     },
@@ -23,7 +26,7 @@ use tower_micro_testkit::{
 };
 
 use super::dials::{SECOND, client, once};
-use crate::support::{call, greeter, hello, soon};
+use crate::support::{builder, call, greeter, hello, soon};
 
 /// A client with one connection at most.
 fn narrow(peer: &Peer) -> Client {
@@ -214,6 +217,48 @@ async fn requests_that_came_together_get_no_more_connections_than_there_may_be()
     sleep(90 * SECOND).await;
     assert_eq!((peer.seen().requests, peer.seen().dials), (3, 3));
     drop(all);
+}
+
+/// The first node for the first attempt, the second for the next.
+#[derive(Debug)]
+struct InOrder;
+
+impl Strategy for InOrder {
+    fn pick(&self, nodes: &Candidates, turn: &Turn) -> Option<usize> {
+        (turn.number as usize).checked_rem(nodes.len())
+    }
+
+    fn name(&self) -> &'static str {
+        "in order"
+    }
+}
+
+// Whatever the method: nothing was sent.
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_stream_goes_to_another_node_when_its_own_cannot_be_reached_any_more() {
+    const OTHER: &str = "10.0.0.2:1";
+    let peer = Peer::script([MaxStreams(1), AwaitRequest, Wait(SECOND), Close]);
+    let peer = peer.then([Settings, Serve]).then([NeverEnds]);
+    let registry = Static::addresses("greeter", ["10.0.0.1:1", OTHER]).unwrap();
+    let client = builder().registry(registry).connect(peer.clone());
+    let options = CallOptions::new().timeout(4 * SECOND).strategy(InOrder);
+    let client = client.options(options).build().unwrap();
+    let one = PoolOptions {
+        size: 1,
+        ..PoolOptions::default()
+    };
+    let narrowed = client.configure(|settings| {
+        settings.set_pool(one);
+    });
+    narrowed.unwrap();
+    let busy = begin(&client);
+    soon(peer.has_seen(|seen| seen.requests == 1)).await;
+    let to_other = CallOptions::new().address([OTHER]);
+    let request = hello().with_options(to_other);
+    soon(greeter(&client).say_hello(request)).await.unwrap();
+    soon(begin(&client)).await.unwrap().unwrap();
+    assert_eq!(peer.seen().dials, 3);
+    soon(busy).await.unwrap().unwrap_err();
 }
 
 #[tokio::test(start_paused = true)]

@@ -50,6 +50,7 @@ struct Queueing {
     link: Arc<Link>,
     /// The next one, once that has closed.
     dialling: Option<Dialling>,
+    patience: Option<Patience>,
     place: Place,
     request: Option<Request<Body>>,
 }
@@ -77,8 +78,23 @@ impl Patience {
         Some(Self { time, expiry })
     }
 
-    fn begin_again(&mut self) {
-        self.expiry = Box::pin(Expiry::after(self.time));
+    /// Ready when it is over, with what the attempt ends with. The dial goes on, for this call or for those that follow.
+    fn poll(
+        &mut self,
+        slot: &Slot,
+        dialling: &Dialling,
+        request: Option<&Request<Body>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Error> {
+        loop {
+            ready!(self.expiry.as_mut().poll(cx));
+            slot.keep(dialling);
+            // Where nothing is connected it would wait there too.
+            if slot.has_company() && may_go_elsewhere(request) {
+                return Poll::Ready(failed(&Arc::new(Failure::Elsewhere(self.time))));
+            }
+            self.expiry = Box::pin(Expiry::after(self.time));
+        }
     }
 }
 
@@ -155,6 +171,7 @@ impl Way {
             way: self,
             link: Arc::clone(link),
             dialling: None,
+            patience: None,
             request: Some(request),
         }
     }
@@ -175,22 +192,12 @@ impl Connecting {
         })
     }
 
-    /// The dial goes on, for this call or for those that follow.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Phase> {
-        loop {
-            let Some(patience) = &mut self.patience else {
-                return Poll::Pending;
-            };
-            ready!(patience.expiry.as_mut().poll(cx));
-            let slot = &self.way.slot;
-            slot.keep(&self.dialling);
-            // Where nothing is connected it would wait there too.
-            if slot.has_company() && may_go_elsewhere(self.request.as_ref()) {
-                let failure = Arc::new(Failure::Elsewhere(patience.time));
-                return Poll::Ready(Phase::Refused(Some(failed(&failure))));
-            }
-            patience.begin_again();
-        }
+        let Some(patience) = &mut self.patience else {
+            return Poll::Pending;
+        };
+        let over = patience.poll(&self.way.slot, &self.dialling, self.request.as_ref(), cx);
+        over.map(|error| Phase::Refused(Some(error)))
     }
 }
 
@@ -223,15 +230,24 @@ impl Queueing {
 
     /// Its own connection, opened again. It keeps its place meanwhile.
     fn poll_again(&mut self, cx: &mut Context<'_>) -> Poll<Result<Arc<Link>, Error>> {
+        let request = self.request.as_ref();
         let dialling = match &mut self.dialling {
             Some(dialling) => dialling,
             None => {
-                let request = self.request.as_ref();
-                let dialling = self.way.dial(request.expect("kept until it is sent"))?;
+                let request = request.expect("kept until it is sent");
+                let dialling = self.way.dial(request)?;
+                self.patience = Notes::of(request).and_then(Patience::of);
                 self.dialling.insert(dialling)
             }
         };
-        let dialled = ready!(Pin::new(dialling).poll(cx));
+        let Poll::Ready(dialled) = Pin::new(&mut *dialling).poll(cx) else {
+            let Some(patience) = &mut self.patience else {
+                return Poll::Pending;
+            };
+            return patience
+                .poll(&self.way.slot, dialling, request, cx)
+                .map(Err);
+        };
         self.dialling = None;
         match dialled {
             Err(failure) if self.way.may_connect_after(&failure) => self.poll_again(cx),
