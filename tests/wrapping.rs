@@ -14,9 +14,14 @@ use std::{
 
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{Request, Response};
-use tokio::time::Instant;
-use tonic::{Code, Status, service::InterceptorLayer};
-use tower::{Layer, Service, ServiceExt, util::MapResponseLayer};
+use hyper_util::rt::TokioIo;
+use tokio::{io::DuplexStream, time::Instant};
+use tonic::{
+    Code, Status,
+    service::InterceptorLayer,
+    transport::{Channel, Endpoint},
+};
+use tower::{Layer, Service, ServiceExt, service_fn, util::MapResponseLayer};
 use tower_micro::{
     Body, BoxError, BuildError, CallOptions, CallWrapper, Client, Context, Dialect, Error, Next,
     Preset, RequestExt, ResponseBody, RetryContext, from_fn, handlers,
@@ -24,7 +29,7 @@ use tower_micro::{
 use tower_micro_testkit::proto::greeter::greeter_client::GreeterClient;
 
 use crate::support::{
-    Diary, Recording, failing, greeter, greeting, hello, node_of, scripted, soon,
+    Diary, Recording, call, failing, greeter, greeting, hello, node_of, scripted, soon,
 };
 
 /// A layer that writes down when it is entered and left.
@@ -261,7 +266,7 @@ async fn t12_call_wrappers_stand_in_the_order_in_which_they_were_added() {
 async fn t13_the_first_handler_wrapper_is_outermost_over_several_calls_too() {
     let t = Trace::default();
     let diary = t.0.clone();
-    let handler = tower::service_fn(move |_: Request<()>| {
+    let handler = service_fn(move |_: Request<()>| {
         diary.write("handler");
         async { Ok::<_, Infallible>(Response::new(())) }
     });
@@ -396,6 +401,47 @@ async fn how_a_wrappers_own_call_fails_says_nothing_of_the_attempt() {
         let client = client.wrap_call(from_fn(audit)).build().unwrap();
         let status = soon(greeter(&client).say_hello(hello())).await.unwrap_err();
         assert_eq!(status.code(), code);
+        assert_eq!(sent.text(), "sent", "it was done, and is not done again");
+        assert_eq!(
+            recording.diary.text(),
+            "select:greeter next:n0 mark:n0:failed"
+        );
+    }
+}
+
+/// What tonic says where nobody listens.
+async fn connect() -> Result<Channel, tonic::transport::Error> {
+    let nobody = service_fn(|_: http::Uri| async {
+        let refused = std::io::Error::from(ErrorKind::ConnectionRefused);
+        Err::<TokioIo<DuplexStream>, _>(refused)
+    });
+    let endpoint = Endpoint::from_static("http://audit:1");
+    endpoint.connect_with_connector(nobody).await
+}
+
+#[tokio::test]
+async fn how_a_wrappers_own_connection_fails_says_nothing_of_the_attempt() {
+    for boxed in [false, true] {
+        let (recording, sent) = (Recording::of(1), Diary::default());
+        let diary = sent.clone();
+        let audit = move |_: Context, request: Request<Body>, next: Next| async move {
+            let answer = next.run(request).await?;
+            let connected = connect().await;
+            if boxed {
+                connected.map_err(BoxError::from)?;
+            } else {
+                connected?;
+            }
+            Ok(answer)
+        };
+        let client = scripted(&recording, move |_| {
+            diary.write("sent");
+            async { Ok(greeting("n0")) }
+        });
+        let waits = CallOptions::new().wait_for_ready(true);
+        let client = client.options(waits).wrap_call(from_fn(audit));
+        let status = soon(call(&client.build().unwrap())).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable);
         assert_eq!(sent.text(), "sent", "it was done, and is not done again");
         assert_eq!(
             recording.diary.text(),

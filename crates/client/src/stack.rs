@@ -67,7 +67,7 @@ where
         .layer(DeadlineLayer::new())
         .layer(RetryLayer::new().with_memory(Arc::clone(&parts.memory)))
         // per attempt
-        .layer(PickLayer::marking(Arc::clone(selector)))
+        .layer(PickLayer::marking(Arc::clone(selector)).over_outcomes())
         .layer(wrap_call)
         .layer(CallWrappersLayer::new())
         .layer(AttemptTimeoutLayer::new())

@@ -126,6 +126,7 @@ impl Error {
         Self(Arc::new(Inner {
             kind,
             disposition,
+            is_own: false,
             text: status.message().to_owned(),
             micro: micro::from_status(&status),
             status,

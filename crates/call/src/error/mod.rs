@@ -117,6 +117,8 @@ pub struct Error(Arc<Inner>);
 struct Inner {
     kind: Kind,
     disposition: Disposition,
+    /// Whether it is the attempt's own connection that failed.
+    is_own: bool,
     /// What the status says, before the story was added.
     text: String,
     status: Status,

@@ -76,16 +76,43 @@ impl Error {
         self
     }
 
+    /// Says that the connection which failed is that of the attempt, where wrappers may have connections too.
+    #[must_use]
+    pub fn of_own_connection(mut self) -> Self {
+        if self.is_of_connection() {
+            self.edit().is_own = true;
+        }
+        self
+    }
+
+    /// The same failure, if it is not that of a connection which a wrapper has to another server: whether that could be made, or has broken,
+    /// says nothing of the attempt. Inside of whoever asks all others were said to be [the attempt's](Self::of_own_connection).
+    #[must_use]
+    pub fn or_of_wrapper(self) -> Self {
+        if self.0.is_own || !self.is_of_connection() {
+            return self;
+        }
+        self.of_another_call()
+    }
+
+    fn is_of_connection(&self) -> bool {
+        matches!(self.kind(), Kind::Connect | Kind::Transport)
+    }
+
     /// The same failure, if it is of an attempt, which names its service only when it has ended. Of a call that a wrapper made, only what
     /// it said is of interest: whether that one was sent, or was too late, says nothing of the attempt.
     pub(crate) fn of_attempt(self) -> Result<Self, Self> {
         if self.0.service.is_none() {
             return Ok(self);
         }
+        Err(self.of_another_call())
+    }
+
+    fn of_another_call(self) -> Self {
         let told = self.micro().cloned();
         let mut error = Self::from_status_parts(Kind::Other, Disposition::Unknown, self.into());
         error.edit().micro = told;
-        Err(error)
+        error
     }
 
     pub(super) fn edit(&mut self) -> &mut Inner {

@@ -315,7 +315,7 @@ impl ResponseBody {
 
     /// Ends the call with an error of this side, and drops the stream, which resets it on the wire.
     fn fail(&mut self, error: Error) -> Status {
-        let error = self.explained(error);
+        let error = self.explained(error).of_own_connection();
         let status = error.clone().into();
         self.0.wire = tonic::body::Body::empty();
         self.end(State::Failed(error));

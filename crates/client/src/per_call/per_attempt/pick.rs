@@ -52,6 +52,7 @@ use crate::answer;
 #[derive(Clone, Debug, Default)]
 pub struct PickLayer {
     marking: Marking,
+    over_outcomes: bool,
 }
 
 impl PickLayer {
@@ -64,6 +65,17 @@ impl PickLayer {
     pub fn marking(selector: Arc<dyn Selector>) -> Self {
         Self {
             marking: Marking::from(selector),
+            over_outcomes: false,
+        }
+    }
+
+    /// Inside there is an [`OutcomeLayer`](crate::OutcomeLayer), which knows the attempt's own connection: that of a call which a wrapper
+    /// in between makes itself may fail without being held against the node, or being a reason to do the attempt once more.
+    #[must_use]
+    pub fn over_outcomes(self) -> Self {
+        Self {
+            over_outcomes: true,
+            ..self
         }
     }
 }
@@ -72,8 +84,10 @@ impl<S> Layer<S> for PickLayer {
     type Service = Pick<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let marking = self.marking.clone();
-        Pick { inner, marking }
+        Pick {
+            inner,
+            layer: self.clone(),
+        }
     }
 }
 
@@ -81,7 +95,7 @@ impl<S> Layer<S> for PickLayer {
 #[derive(Clone, Debug)]
 pub struct Pick<S> {
     inner: S,
-    marking: Marking,
+    layer: PickLayer,
 }
 
 impl<S> Pick<S> {
@@ -95,7 +109,7 @@ impl<S> Pick<S> {
         notes.set_node(node);
         match full(notes) {
             Some(full) => Err(full),
-            None => Ok(Picked::begin(notes, &self.marking)),
+            None => Ok(Picked::begin(notes, &self.layer.marking)),
         }
     }
 }
@@ -142,6 +156,7 @@ where
                         attempt: answer::ResponseFuture::refused(error),
                         picked,
                         reports,
+                        over_outcomes: false,
                         has_waited: false,
                     };
                 }
@@ -152,6 +167,7 @@ where
             attempt: answer::ResponseFuture::Calling(self.inner.call(request)),
             picked,
             reports,
+            over_outcomes: self.layer.over_outcomes,
             has_waited: false,
         }
     }
@@ -165,6 +181,7 @@ pub struct ResponseFuture<F> {
     attempt: answer::ResponseFuture<F>,
     picked: Option<Picked>,
     reports: bool,
+    over_outcomes: bool,
     has_waited: bool,
 }
 
@@ -180,7 +197,11 @@ where
         let this = self.project();
         match this.attempt.poll(cx) {
             Poll::Ready(answer) => {
-                let answer = answer.map(AnswerBody::adopt);
+                let answer = match answer {
+                    Ok(response) => Ok(AnswerBody::adopt(response)),
+                    Err(error) if *this.over_outcomes => Err(error.or_of_wrapper()),
+                    Err(error) => Err(error),
+                };
                 Poll::Ready(match this.picked.take() {
                     Some(picked) => settled(picked, answer, *this.reports),
                     None => answer,

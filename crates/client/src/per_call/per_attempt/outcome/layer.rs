@@ -127,9 +127,10 @@ where
 
 #[cold]
 fn said(error: impl Into<Error>, dialect: Dialect, streaming: Option<bool>) -> Error {
+    let error = error.into().of_own_connection();
     match streaming {
-        Some(true) => error.into().spoken_of_stream(dialect),
-        _ => error.into().spoken(dialect),
+        Some(true) => error.spoken_of_stream(dialect),
+        _ => error.spoken(dialect),
     }
 }
 
