@@ -1,21 +1,26 @@
 //! What carries a connection besides TCP.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use tokio::{
     io::{DuplexStream, duplex},
     net::UnixListener,
     runtime::{Builder, Runtime},
     task::yield_now,
+    time::sleep,
 };
 use tokio_stream::wrappers::{UnboundedReceiverStream, UnixListenerStream};
+use tower::util::MapRequestLayer;
 use tower_micro::{
-    CallOptions, Connect, Node, RequestExt, Static,
+    CallOptions, Connect, Node, PoolOptions, RequestExt, Static,
     connect::{H2, Tonic, Unix},
 };
-use tower_micro_testkit::Greeter;
+use tower_micro_testkit::{Answer as Does, Greeter};
 
-use super::dials::{client, once};
+use super::dials::{SECOND, client, once};
 use crate::support::{builder, call, greeter, hello, server, soon, start};
 
 /// Calls a server that listens for IPv4 alone by a name that may stand for both kinds.
@@ -93,4 +98,45 @@ async fn a_server_in_the_same_process_is_called_through_a_pipe() {
     for _ in 0..3 {
         assert_eq!(call(&client).await.unwrap().node, "n0");
     }
+}
+
+// Its connection is opened in two seconds, and it serves one call at a time, which takes a second.
+#[tokio::test(start_paused = true)]
+async fn a_node_is_told_how_long_it_has_when_its_request_is_sent() {
+    let (incoming, sockets) = tokio::sync::mpsc::unbounded_channel();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&told);
+    let hear = MapRequestLayer::new(move |request: http::Request<tonic::body::Body>| {
+        let timeout = request.headers()["grpc-timeout"].clone();
+        heard.lock().unwrap().push(timeout);
+        request
+    });
+    let greeter = Greeter::new("n0");
+    greeter.answer(Does::After(SECOND));
+    let mut narrow = server().max_concurrent_streams(1).layer(hear);
+    let router = narrow.add_service(greeter.service());
+    tokio::spawn(router.serve_with_incoming(UnboundedReceiverStream::new(sockets)));
+    let connect = H2::new().dial(move |_: &Node| {
+        let incoming = incoming.clone();
+        async move {
+            sleep(2 * SECOND).await;
+            let (near, far) = duplex(1024);
+            incoming.send(std::io::Result::Ok(far)).unwrap();
+            Ok(near)
+        }
+    });
+    let client = client(connect, once().timeout(5 * SECOND));
+    let one = PoolOptions {
+        size: 1,
+        ..PoolOptions::default()
+    };
+    let narrowed = client.configure(|settings| {
+        settings.set_pool(one);
+    });
+    narrowed.unwrap();
+    let both = futures_util::future::join(call(&client), call(&client)).await;
+    assert!(both.0.is_ok() && both.1.is_ok());
+    assert_eq!(*told.lock().unwrap(), ["3000000u", "2000000u"]);
+    call(&client).await.unwrap();
+    assert_eq!(told.lock().unwrap()[2], "5000000u");
 }

@@ -10,7 +10,10 @@ use std::{
 };
 
 use http::{Request, Response};
-use tower_micro_call::{Body, Disposition, Error, Expiry, Notes, ResponseBody};
+use tokio::time::Instant;
+use tower_micro_call::{
+    Body, Disposition, Error, Expiry, Notes, ResponseBody, header, timeout::grpc_timeout,
+};
 use tower_micro_selector::Picker;
 
 use super::{
@@ -38,6 +41,7 @@ enum Phase {
 /// A request without a connection.
 struct Connecting {
     way: Way,
+    since: Instant,
     dialling: Dialling,
     patience: Option<Patience>,
     request: Option<Request<Body>>,
@@ -46,6 +50,7 @@ struct Connecting {
 /// A request that waits for a stream.
 struct Queueing {
     way: Way,
+    since: Instant,
     /// Its own connection. Whichever has a stream first is as good.
     link: Arc<Link>,
     /// The next one, once that has closed.
@@ -138,6 +143,7 @@ impl Way {
                 let patience = Notes::of(&request).and_then(Patience::of);
                 Phase::Connecting(Box::new(Connecting {
                     way: self,
+                    since: Instant::now(),
                     dialling,
                     patience,
                     request: Some(request),
@@ -169,6 +175,7 @@ impl Way {
         Queueing {
             place: self.slot.queue().join(),
             way: self,
+            since: Instant::now(),
             link: Arc::clone(link),
             dialling: None,
             patience: None,
@@ -183,6 +190,7 @@ impl Connecting {
             return self.poll_patience(cx);
         };
         let request = self.request.take().expect("kept until it is sent");
+        let request = having_waited(request, self.since);
         Poll::Ready(match dialled {
             Ok(link) => self.way.clone().send(&link, request),
             Err(failure) if self.way.may_connect_after(&failure) => {
@@ -199,6 +207,21 @@ impl Connecting {
         let over = patience.poll(&self.way.slot, &self.dialling, self.request.as_ref(), cx);
         over.map(|error| Phase::Refused(Some(error)))
     }
+}
+
+/// A request that has waited since then: its node has less time than it was to be told.
+fn having_waited(mut request: Request<Body>, since: Instant) -> Request<Body> {
+    let headers = request.headers_mut();
+    let told = headers.get(&header::GRPC_TIMEOUT).map(grpc_timeout::parse);
+    if let Some(Ok(told)) = told {
+        let left = told.saturating_sub(since.elapsed());
+        // None at all is never told, and ends the call on this side.
+        let mut left = grpc_timeout::format(left.max(Duration::from_nanos(1)));
+        // It comes once, and stays out of the connection's table.
+        left.set_sensitive(true);
+        headers.insert(header::GRPC_TIMEOUT, left);
+    }
+    request
 }
 
 fn may_go_elsewhere(request: Option<&Request<Body>>) -> bool {
@@ -272,7 +295,7 @@ impl Queueing {
 
     fn leave(&mut self) -> (Way, Request<Body>) {
         let request = self.request.take().expect("kept until it is sent");
-        (self.way.clone(), request)
+        (self.way.clone(), having_waited(request, self.since))
     }
 }
 

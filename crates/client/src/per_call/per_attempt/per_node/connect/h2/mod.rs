@@ -19,6 +19,7 @@
 //! - A request that finds all streams taken that the node allows **waits its turn**, for the connections to that node together: it goes
 //!   to whichever has room first, be it one that has just been opened. When its own connection closes it keeps its turn: that connection is
 //!   dialled again, with the same patience, and if that fails it waits for the others, as long as there are any.
+//! - A request that has waited tells its node what is left of the time that it was to tell.
 //! - A request that the connection cannot take any more (GOAWAY, the last stream id, closed) was not sent, and goes to the next
 //!   connection; the call does not see it.
 //! - A [`Keepalive`] ping finds a peer that has gone without a word; one that goes on sending is there, however late it answers. A node
