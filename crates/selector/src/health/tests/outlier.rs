@@ -323,29 +323,6 @@ fn a_node_whose_time_is_over_is_asked_though_its_failures_took_long() {
 }
 
 #[test]
-fn a_retry_goes_to_who_has_the_key_next_though_the_attempt_before_put_its_node_out() {
-    for key in 0..50 {
-        let strategy = Arc::new(crate::RingHash);
-        let world = World::by(strategy, 4, outlier().into(), Duration::ZERO);
-        let options = SelectOptions {
-            avoid_tried: true,
-            hash_key: Some(key),
-            ..SelectOptions::default()
-        };
-        let picker = world.select(&options).unwrap();
-        let first = picker.next().unwrap();
-        world.fails(&first.id, 5);
-        let next = world.select(&options).unwrap().next().unwrap();
-        assert_eq!(picker.next().unwrap().id, next.id);
-        // Of a call that comes later too, which never sees the first one.
-        let picker = world.select(&options).unwrap();
-        let both = [(); 2].map(|()| picker.next().unwrap().id.clone());
-        assert_eq!(both[0], next.id);
-        assert!(![&first.id, &next.id].contains(&&both[1]));
-    }
-}
-
-#[test]
 fn a_retry_goes_to_a_node_that_is_in_use_while_one_is_left() {
     let world = World::of(4, outlier());
     world.fails("0", 5);

@@ -69,40 +69,45 @@ impl Strategy for RingHash {
     }
 }
 
-/// The node that follows `number` others clockwise from `place`; if that is out, the next one that is not.
+/// The node that follows `number` others clockwise from `place`, of those that are not out, or else of all.
 fn along(ring: &Ring, nodes: &Candidates, place: Place, number: usize) -> Option<usize> {
-    let first = |&index: &usize| number == 0 && !nodes[index].is_out();
-    if let Some(first) = ring.from(place).find(first) {
-        return Some(first);
-    }
+    let mut clockwise = ring.from(place);
+    let is_in = |&index: &usize| !nodes[index].is_out();
+    let chosen = match number {
+        0 => clockwise.find(is_in),
+        _ => nth(clockwise.filter(is_in), number),
+    };
+    chosen.or_else(|| nth(ring.from(place), number))
+}
+
+/// The one that follows `number` different ones; where there are not so many, they begin again.
+fn nth(indices: impl Iterator<Item = usize>, number: usize) -> Option<usize> {
     let mut met = Vec::new();
-    for index in ring.from(place) {
+    for index in indices {
         if met.contains(&index) {
             continue;
         }
-        met.push(index);
-        if met.len() > number && !nodes[index].is_out() {
+        if met.len() == number {
             return Some(index);
         }
+        met.push(index);
     }
-    in_use_from(nodes, &met, number)
+    let wrapped = number.checked_rem(met.len())?;
+    Some(met[wrapped])
 }
 
 /// The same without a ring.
 fn nearest(nodes: &Candidates, place: Place, number: usize) -> Option<usize> {
     let shares = Shares::of(nodes);
     let distance = |index: usize| Some((shares.distance(&nodes[index], place)?, index));
-    let mut near: Vec<_> = (0..nodes.len()).filter_map(distance).collect();
-    near.sort_unstable();
-    let clockwise: Vec<_> = near.into_iter().map(|(_, index)| index).collect();
-    in_use_from(nodes, &clockwise, number)
-}
-
-/// Of all nodes, `clockwise`, the first that is not out from the one on that follows `number` others; where there are not so many, they
-/// begin again.
-fn in_use_from(nodes: &Candidates, clockwise: &[usize], number: usize) -> Option<usize> {
-    let (before, after) = clockwise.split_at(number.checked_rem(clockwise.len())?);
-    let mut all = after.iter().chain(before).copied();
-    let in_use = all.clone().find(|&index| !nodes[index].is_out());
-    in_use.or_else(|| all.next())
+    let near = |is_asked: &dyn Fn(usize) -> bool| -> Vec<_> {
+        let asked = (0..nodes.len()).filter(|&index| is_asked(index));
+        asked.filter_map(distance).collect()
+    };
+    let mut near = Some(near(&|index| !nodes[index].is_out()))
+        .filter(|near| !near.is_empty())
+        .unwrap_or_else(|| near(&|_| true));
+    let number = number.checked_rem(near.len())?;
+    let (_, &mut (_, index), _) = near.select_nth_unstable(number);
+    Some(index)
 }
