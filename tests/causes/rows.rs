@@ -259,6 +259,7 @@ pub(super) fn with_half_an_answer(over: Over) -> Vec<Row> {
         peer("half a message, broken", Unary, LOST, ONCE, || half_then(Break)),
         peer("half a message, broken; known unary", Known, LOST, IF_IDEMPOTENT, || half_then(Break)),
         peer("half a message, no way to it any more; known unary", Known, LOST, IF_IDEMPOTENT, || half_then(BreakAs(HostUnreachable))),
+        peer("trailers without a status; known unary", Known, TRUNCATED, ONCE, || message_then(Step::trailers([("x", "y")]))),
         peer("a message, broken; stream", Stream, LOST, ONCE, || message_then(Break)),
         peer("a message, keepalive unanswered; stream", Stream, LOST, ONCE, || deaf([Step::answer(), Step::greeting(), Silence])),
         larger_than_allowed(over),

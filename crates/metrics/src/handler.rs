@@ -26,11 +26,11 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Request, Response, Uri, header};
+use http::{Request, Response, Uri};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 use tower_layer::Layer;
-use tower_micro_observe::{Ending, ObserveExchange, Observer, Watch, words};
+use tower_micro_observe::{Ending, ObserveExchange, Observer, Watch, is_grpc, words};
 
 use crate::{Handled, Labels, Measure, Methods};
 
@@ -158,12 +158,6 @@ impl<M: Measure> Watch for OneHandled<M> {
             elapsed: self.began.elapsed(),
         });
     }
-}
-
-/// gRPC-Web too.
-fn is_grpc(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE);
-    content_type.is_some_and(|given| given.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// Whether a layer outside of all handlers may have answered so, whatever was asked for.

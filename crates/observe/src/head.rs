@@ -55,8 +55,8 @@ pub(crate) fn status_at_once(headers: &HeaderMap) -> Option<Code> {
     status(headers).filter(|_| is_grpc(headers))
 }
 
-/// Whether a request or an answer is in gRPC, or in gRPC-Web.
-pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+/// Whether a request or an answer with these `headers` is in gRPC, or in gRPC-Web.
+pub fn is_grpc(headers: &HeaderMap) -> bool {
     is_of_type(headers, "application/grpc")
 }
 

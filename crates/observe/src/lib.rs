@@ -16,5 +16,6 @@ pub mod words;
 pub use answered::Answered;
 pub use body::ObservedBody;
 pub use exchange::{ObserveExchange, ObserveExchangeLayer};
+pub use head::is_grpc;
 pub use observer::{Ending, Observer, Watch};
 pub use onion::{Observe, ObserveLayer};

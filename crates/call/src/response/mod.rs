@@ -362,7 +362,9 @@ impl ResponseBody {
 /// A stream that stops with no `grpc-status`: also what `RST_STREAM(NO_ERROR)` in the middle of a message looks like.
 fn without_status() -> Error {
     let text = "the response ended without a grpc-status";
-    Error::new(Kind::Transport, Code::Unknown, text).with_disposition(Disposition::Unknown)
+    Error::new(Kind::Transport, Code::Unknown, text)
+        .with_disposition(Disposition::Unknown)
+        .of_own_connection()
 }
 
 impl HttpBody for ResponseBody {

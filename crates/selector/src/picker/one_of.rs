@@ -6,6 +6,9 @@ use super::tried::Tried;
 use crate::health::{Admission, Admitted};
 use crate::{Candidate, Candidates, Mark, SelectOptions, Strategy, Turn};
 
+/// Among so many nodes an idle one that is new may be named whenever a strategy goes by load. Of more, others are named too.
+const FEW: usize = 16;
+
 /// How often a strategy is asked again that names a node which may not be used. Three of four nodes would have
 /// to be out for one in three choices to go on after that.
 const DRAWS: usize = 4;
@@ -142,7 +145,7 @@ impl OneOf {
                 Admitted::No => {}
             }
         }
-        if self.strategy().goes_by_load() {
+        if nodes.len() <= FEW && self.strategy().goes_by_load() {
             let in_their_turn = || in_their_turn(nodes, admission, die);
             let chosen = self.ask_over(in_their_turn, nodes, number, admission);
             return chosen.or(new);

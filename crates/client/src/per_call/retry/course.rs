@@ -75,7 +75,7 @@ impl Course {
     }
 
     #[inline]
-    fn deadline(&self) -> Option<Deadline> {
+    pub(super) fn deadline(&self) -> Option<Deadline> {
         self.common().deadline()
     }
 

@@ -240,13 +240,15 @@ impl<S, B, F> Flying<'_, S, B, F> {
 
     /// A node that an attempt beside went to wants quiet for so long, from the one that waits for its turn too.
     fn hold_back(&mut self, pause: Duration) {
-        self.beside().wait(pause);
-        if let PhaseProjected::Waiting(_, sleep) = self.phase.as_mut().project()
-            && let Some(end) = Instant::now().checked_add(pause)
+        let PhaseProjected::Waiting(_, sleep) = self.phase.as_mut().project() else {
+            return self.beside().wait(pause);
+        };
+        if let Some(end) = Instant::now().checked_add(pause)
             && sleep.deadline() < end
         {
             sleep.reset(end);
         }
+        self.beside().wait_for_turn(pause);
     }
 }
 
@@ -384,7 +386,7 @@ where
                     }
                     Err(error) => error,
                 };
-                let pushback = Pushback::of(&error);
+                let pushback = Pushback::of(&error).before(this.course.deadline());
                 if let Some(error) = this.course.judge_beside(number, error) {
                     return Poll::Ready(Err(error));
                 }

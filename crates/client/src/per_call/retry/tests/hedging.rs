@@ -11,6 +11,7 @@ use tower_micro_call::Hedge;
 use tower_service::Service;
 
 use super::*;
+use crate::Preset;
 
 const DELAY: Duration = Duration::from_millis(50);
 
@@ -330,6 +331,51 @@ async fn a_node_that_names_a_pause_has_it_from_all_attempts() {
     let ends: &[End] = &[(55, busy), (15, later), (5, good)];
     let (_, sent, took) = timed(hedged().backoff(backoff), ends).await;
     assert_eq!((sent, took.as_millis()), (3, 50 + 50 + 15 + 1000 + 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn none_is_sent_beside_at_the_moment_that_a_node_has_named_for_the_next() {
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let (told, began) = (Arc::clone(&sent), Instant::now());
+    let node = move |number, _: Request<Body>| {
+        told.lock().unwrap().push(began.elapsed().as_millis());
+        async move {
+            let (millis, answer) = match number {
+                0 => (55, busy()),
+                1 => (15, Err(pushed_back("1000"))),
+                _ => (500, good()),
+            };
+            sleep(Duration::from_millis(millis)).await;
+            answer
+        }
+    };
+    let options = hedged().hedge(Hedge::after(DELAY).at_most(2)).retries(3);
+    let options = options.backoff(|cx: RetryContext<'_>| Ok(DELAY * cx.attempt.min(1)));
+    call(options, once(), node).await.0.unwrap();
+    assert_eq!(*sent.lock().unwrap(), [0, 50, 1065, 1115]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_is_longer_than_the_call_ends_it_whoever_is_told_of_it() {
+    let node = service_fn(|request: Request<Body>| async move {
+        let is_first = Notes::of(&request).unwrap().attempt().number == 0;
+        sleep(DELAY + DELAY / 2).await;
+        if is_first {
+            busy()
+        } else {
+            Err(pushed_back("9000"))
+        }
+    });
+    let backoff = |cx: RetryContext<'_>| Ok(DELAY * 10 * cx.attempt.min(1));
+    let options = Preset::Standard.options().merged(hedged().backoff(backoff));
+    let retry = RetryLayer::new().layer(node);
+    let (now, second) = (Instant::now(), Duration::from_secs(1));
+    let deadline = Deadline::after(second, now);
+    let mut request = request(once());
+    Notes::of_mut(&mut request).set_options(Arc::new(options), Some(deadline));
+    let error = retry.oneshot(request).await.unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable, "{error}");
+    assert!(now.elapsed() < second);
 }
 
 #[tokio::test(start_paused = true)]

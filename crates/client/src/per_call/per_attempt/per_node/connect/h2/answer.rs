@@ -28,8 +28,6 @@ pub(super) struct Answer {
     failed: Option<Failed>,
     /// The request, if that is not sent any more.
     handed: Option<Handed>,
-    /// Whether a message has come, or a part of one.
-    has_data: bool,
 }
 
 type Polled = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
@@ -42,7 +40,6 @@ impl Answer {
             ticket: Some(ticket),
             failed: None,
             handed,
-            has_data: false,
         }
     }
 
@@ -68,7 +65,7 @@ impl Answer {
     /// Of the request, before its place is another's.
     fn let_go(&mut self) {
         if let Some(handed) = self.handed.take() {
-            handed.let_go(self.has_data);
+            handed.let_go();
         }
     }
 
@@ -92,7 +89,6 @@ impl HttpBody for Answer {
                 Some(Ok(data)) => {
                     // It has been read, so the peer may send as much again. A stream that is gone needs no room.
                     let _ = self.stream.flow_control().release_capacity(data.len());
-                    self.has_data = true;
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
                 Some(Err(error)) => return Poll::Ready(self.broken(error)),

@@ -53,6 +53,7 @@ impl Driver {
         let Some(pinger) = &mut self.pinger else {
             return Poll::Pending;
         };
+        pinger.hear(self.state.queue().complaints());
         let timeout = ready!(pinger.poll_gone(self.state.is_idle(), cx));
         let why = format!("no answer to a ping within {timeout:?}");
         self.state.give_up(why);
@@ -61,7 +62,8 @@ impl Driver {
 
     fn ended(&self, end: Result<(), h2::Error>) {
         if end.is_err_and(|error| is_pinged_too_often(&error)) {
-            self.state.queue().complain();
+            let known = self.pinger.as_ref().map_or(0, Pinger::complaints);
+            self.state.queue().complain(known);
         }
     }
 }

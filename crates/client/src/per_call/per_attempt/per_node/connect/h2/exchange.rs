@@ -87,56 +87,64 @@ impl Drop for Exchange {
     }
 }
 
-/// A request that h2 was given to its end, some of which it may still hold: the peer need not make room for it, and may answer all
-/// the same.
+/// A request that h2 was given to its end, some of which it may still hold: the peer need not make room for it, and may answer all the
+/// same.
 pub(super) struct Handed {
     stream: SendStream<Bytes>,
-    /// Whether it may have been more than a peer takes before it answers.
-    is_large: bool,
+    /// Whether h2 may hold some of it. What is small is as good as sent, and what was there is not asked for twice.
+    may_wait: bool,
 }
 
 /// More than this is large, in bytes.
 const LARGE: usize = 16 * 1024;
 
 /// As much as h2 is given at once: half of the largest window that there is (RFC 9113 §6.9.1).
-const PIECE: usize = 1 << 30;
+pub(super) const PIECE: usize = 1 << 30;
 
 impl Handed {
+    /// So many `bytes`, for which there was room one after the other.
     pub(super) const fn new(stream: SendStream<Bytes>, bytes: usize) -> Self {
-        let is_large = bytes > LARGE;
-        Self { stream, is_large }
+        let may_wait = bytes > LARGE;
+        Self { stream, may_wait }
     }
 
     /// Sends a body that is there, with END_STREAM on its last frame.
     fn whole(mut body: Body, mut stream: SendStream<Bytes>) -> Self {
         let mut context = Context::from_waker(Waker::noop());
-        let mut bytes = 0;
+        let mut may_wait = false;
         if let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut body).poll_frame(&mut context) {
             let data = frame.into_data().unwrap_or_default();
-            bytes = data.len();
+            may_wait = data.len() > LARGE && !has_room(&mut stream, data.len());
             // A stream that has been closed under us says so in its answer.
-            let _ = send(&mut stream, data, true);
+            let _ = send(&mut stream, data, true, PIECE);
         }
-        Self::new(stream, bytes)
+        Self { stream, may_wait }
     }
 
-    /// The answer has ended. What h2 still holds goes too, or it would keep its stream from others for as long as the connection lives. Whoever
-    /// has answered with a `message` has read the request, if that was not large.
-    pub(super) fn let_go(mut self, message: bool) {
-        if self.is_large || !message {
+    /// The answer has ended. What h2 still holds goes too, or it would keep its stream from others for as long as the connection lives. h2
+    /// remembers each stream that is reset for a while, so only those are that need to be.
+    pub(super) fn let_go(mut self) {
+        if self.may_wait {
             self.stream.send_reset(Reason::CANCEL);
         }
     }
 }
 
-/// Gives h2 `data`, however much that is.
+/// Whether the peer has room for so many `bytes` now.
+fn has_room(stream: &mut SendStream<Bytes>, bytes: usize) -> bool {
+    stream.reserve_capacity(bytes);
+    stream.capacity() >= bytes
+}
+
+/// Gives h2 `data` in pieces, each no larger than `most`.
 pub(super) fn send(
     stream: &mut SendStream<Bytes>,
     mut data: Bytes,
     last: bool,
+    most: usize,
 ) -> Result<(), h2::Error> {
-    while data.len() > PIECE {
-        stream.send_data(data.split_to(PIECE), false)?;
+    while data.len() > most {
+        stream.send_data(data.split_to(most), false)?;
     }
     stream.send_data(data, last)
 }

@@ -59,6 +59,8 @@ impl Keepalive {
 /// The pings of one connection.
 pub(super) struct Pinger {
     settings: Keepalive,
+    /// How often the peer has said that it is asked too often.
+    complaints: u32,
     pings: PingPong,
     /// Since the last ping, or since its time was over.
     heard: Heard,
@@ -67,22 +69,25 @@ pub(super) struct Pinger {
 }
 
 impl Pinger {
-    /// `complaints`: how often the peer has said that it is asked too often.
-    pub(super) fn new(
-        mut settings: Keepalive,
-        pings: PingPong,
-        heard: Heard,
-        complaints: u32,
-    ) -> Self {
-        let factor = 2_u32.saturating_pow(complaints.min(16));
-        settings.interval = settings.interval.saturating_mul(factor);
+    pub(super) fn new(settings: Keepalive, pings: PingPong, heard: Heard, complaints: u32) -> Self {
         Self {
             settings,
+            complaints,
             pings,
             heard,
-            timer: Box::pin(sleep(settings.interval)),
+            timer: Box::pin(sleep(interval(&settings, complaints))),
             asked: false,
         }
+    }
+
+    /// Of how many complaints it knows.
+    pub(super) const fn complaints(&self) -> u32 {
+        self.complaints
+    }
+
+    /// There are so many by now, on whichever connection.
+    pub(super) const fn hear(&mut self, complaints: u32) {
+        self.complaints = complaints;
     }
 
     /// Ready when the peer has not answered in time.
@@ -91,7 +96,7 @@ impl Pinger {
             if self.asked && self.pings.poll_pong(cx).is_ready() {
                 // An error is that of the connection, which tells it itself.
                 self.asked = false;
-                self.again_in(self.settings.interval);
+                self.again_in(interval(&self.settings, self.complaints));
             }
             ready!(self.timer.as_mut().poll(cx));
             let is_there = self.heard.take();
@@ -104,7 +109,7 @@ impl Pinger {
                 continue;
             }
             if is_idle && !self.settings.while_idle {
-                self.again_in(self.settings.interval);
+                self.again_in(interval(&self.settings, self.complaints));
                 continue;
             }
             self.asked = self.pings.send_ping(Ping::opaque()).is_ok();
@@ -116,4 +121,10 @@ impl Pinger {
         // A point in time so far away may be none; `sleep` knows what to do then.
         self.timer.set(sleep(time));
     }
+}
+
+/// Twice as long for each complaint.
+fn interval(settings: &Keepalive, complaints: u32) -> Duration {
+    let factor = 2_u32.saturating_pow(complaints.min(16));
+    settings.interval.saturating_mul(factor)
 }

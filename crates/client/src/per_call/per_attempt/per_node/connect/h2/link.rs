@@ -336,7 +336,7 @@ mod tests {
     use tower_micro_registry::Node;
 
     use super::{
-        super::{H2, slot::Slot},
+        super::{H2, exchange, slot::Slot},
         *,
     };
 
@@ -435,17 +435,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_message_that_is_larger_than_any_window_is_sent() {
+    async fn what_is_more_than_h2_takes_at_once_goes_in_pieces() {
         let (slot, mut far) = open().await;
         let link = slot.link().unwrap().get();
-        let message = Bytes::from(vec![0; (1 << 31) + 1]);
-        let _sent = link.start(slot.origin(), Request::new(Body::from(message)));
-        let sending = async {
-            far.read_exact(&mut [0; 24]).await.unwrap();
-            while next_frame(&mut far).await.0 != DATA {}
-        };
-        let sent = timeout(Duration::from_secs(20), sending);
-        sent.await.expect("some of it is sent");
+        let head = Request::builder().uri("http://a").body(()).unwrap();
+        let (_answer, mut stream) = link.requests().send_request(head, false).unwrap();
+        exchange::send(&mut stream, Bytes::from("more than four"), true, 4).unwrap();
+        far.read_exact(&mut [0; 24]).await.unwrap();
+        let mut pieces = 0;
+        while let Ok(frame) = timeout(Duration::from_secs(1), next_frame(&mut far)).await {
+            pieces += usize::from(frame == (DATA, 1));
+        }
+        assert_eq!(pieces, 4);
     }
 
     #[test]

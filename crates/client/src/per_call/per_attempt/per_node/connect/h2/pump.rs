@@ -17,7 +17,7 @@ use tower_micro_call::Body;
 
 use super::{
     super::tie::Tie,
-    exchange::{Handed, send},
+    exchange::{Handed, PIECE, send},
 };
 
 /// So many frames are sent in a row before others who run on this thread have their turn.
@@ -124,7 +124,7 @@ impl Pump {
 
     fn sent(&mut self, data: Bytes, last: bool) -> Sent {
         self.bytes = self.bytes.saturating_add(data.len());
-        match send(&mut self.stream, data, last) {
+        match send(&mut self.stream, data, last, PIECE) {
             Ok(()) if !last => Sent::More,
             // The stream has been closed under us.
             Ok(()) | Err(_) => Sent::Last,
@@ -157,6 +157,9 @@ impl Future for Detached {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if Pin::new(&mut self.call).poll(cx).is_ready() {
+            if let Some(handed) = self.handed.take() {
+                handed.let_go();
+            }
             return Poll::Ready(());
         }
         let Some(pump) = &mut self.pump else {
@@ -179,9 +182,6 @@ impl Drop for Detached {
     fn drop(&mut self) {
         if let Some(pump) = &mut self.pump {
             pump.stop();
-        }
-        if let Some(handed) = self.handed.take() {
-            handed.let_go(true);
         }
     }
 }

@@ -61,9 +61,9 @@ impl Queue {
         slots.push(Arc::downgrade(slot));
     }
 
-    /// The node is pinged too often.
-    pub(super) fn complain(&self) {
-        self.complaints.fetch_add(1, Relaxed);
+    /// The node is pinged too often by a connection that knew of so many complaints. Several may end for the same reason.
+    pub(super) fn complain(&self, known: u32) {
+        self.complaints.fetch_max(known.saturating_add(1), Relaxed);
     }
 
     pub(super) fn complaints(&self) -> u32 {
