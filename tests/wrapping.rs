@@ -26,7 +26,10 @@ use tower_micro::{
     Body, BoxError, BuildError, CallOptions, CallWrapper, Client, Context, Dialect, Error, Next,
     Preset, RequestExt, ResponseBody, RetryContext, from_fn, handlers,
 };
-use tower_micro_testkit::proto::greeter::greeter_client::GreeterClient;
+use tower_micro_testkit::proto::{
+    chat::{CountRequest, chat_client::ChatClient},
+    greeter::greeter_client::GreeterClient,
+};
 
 use crate::support::{
     Diary, Recording, call, failing, greeter, greeting, hello, node_of, scripted, soon,
@@ -503,4 +506,60 @@ async fn a_layer_that_makes_another_body_fits_inside_of_one_that_takes_it_back()
             "select:greeter next:n0 mark:n0:failed next:n1 mark:n1:ok"
         );
     }
+}
+
+/// What a node sends that has nothing to say.
+fn empty_handed(details: &'static str) -> Response<ResponseBody> {
+    let response = Response::builder().header("content-type", "application/grpc");
+    let code = if details.is_empty() { "0" } else { "13" };
+    let response = response.header("grpc-status", code);
+    let response = response.header("grpc-status-details-bin", details);
+    response.body(ResponseBody::empty()).unwrap()
+}
+
+// As tonic's own would be: nobody has read what its headers say.
+#[tokio::test]
+async fn what_a_client_wrapper_answers_with_is_read_as_what_a_node_answers() {
+    let anew = MapResponseLayer::new(|answer: Response<ResponseBody>| {
+        let body = tonic::body::Body::new(answer.into_body());
+        empty_handed("").map(|_| ResponseBody::from(body))
+    });
+    let scripted = || scripted(&Recording::of(1), |_| async { Ok(empty_handed("")) });
+    let client = scripted().wrap_client(anew).build().unwrap();
+    let mut chat = ChatClient::new(client.channel("greeter"));
+    let numbers = chat.count(CountRequest::default()).await.unwrap();
+    assert!(
+        soon(numbers.into_inner().message())
+            .await
+            .unwrap()
+            .is_none()
+    );
+
+    let odd = from_fn(|_: Context, _: Request<Body>, _: Next| async {
+        let body = tonic::body::Body::empty();
+        Ok(empty_handed("!!!").map(|_| ResponseBody::from(body)))
+    });
+    let client = scripted().wrap_client(odd).build().unwrap();
+    let status = soon(call(&client)).await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_for_which_its_wrapper_leaves_no_time_is_not_sent() {
+    let (recording, sent) = (Recording::of(1), Diary::default());
+    let diary = sent.clone();
+    let second = Duration::from_secs(1);
+    let waits = move |_: Context, request: Request<Body>, next: Next| async move {
+        tokio::time::sleep(second).await;
+        next.run(request).await
+    };
+    let client = scripted(&recording, move |_| {
+        diary.write("sent");
+        async { Ok(greeting("n0")) }
+    });
+    let client = client.options(CallOptions::new().timeout(second));
+    let client = client.wrap_call(from_fn(waits)).build().unwrap();
+    let status = soon(call(&client)).await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert_eq!(sent.text(), "");
 }

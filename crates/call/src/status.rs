@@ -5,7 +5,7 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use tonic::{Code, Status, metadata::MetadataMap};
 
 use crate::header::{GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS};
@@ -28,6 +28,26 @@ pub fn read(headers: &mut HeaderMap) -> Option<Result<(), Box<Status>>> {
         (Some(code), None) if code == "0" => Some(Ok(())),
         _ => read_through(headers),
     }
+}
+
+/// The same for a response whose headers are all that is known: one without gRPC is over, and has failed, unless its HTTP status is 200.
+#[inline]
+pub fn of<B>(response: &mut Response<B>) -> Option<Result<(), Box<Status>>> {
+    let read = read(response.headers_mut());
+    if read.is_none() && response.status() != StatusCode::OK {
+        return Some(Err(Box::new(without_grpc(response))));
+    }
+    read
+}
+
+#[cold]
+fn without_grpc<B>(response: &Response<B>) -> Status {
+    let text = format!(
+        "the node answered with HTTP {} and no grpc-status: is it a gRPC server?",
+        response.status()
+    );
+    let metadata = MetadataMap::from_headers(response.headers().clone());
+    Status::with_metadata(of_http(response.status()), text, metadata)
 }
 
 /// The code of an answer without gRPC, by its HTTP status (gRPC `doc/http-grpc-status-mapping.md`).

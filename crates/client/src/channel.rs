@@ -13,7 +13,7 @@ use http::{Request, Response};
 use pin_project::pin_project;
 use tokio::runtime::Handle;
 use tonic::Code;
-use tower_micro_call::{Body, BoxFuture, Error, Kind, Notes, ResponseBody};
+use tower_micro_call::{AnswerBody, Body, BoxFuture, Error, Kind, Notes, ResponseBody};
 use tower_micro_registry::ServiceName;
 use tower_service::Service;
 
@@ -147,7 +147,8 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
         let call = self.project().0;
         match catch_unwind(AssertUnwindSafe(|| call.poll(cx))) {
-            Ok(answer) => answer.map_err(Into::into),
+            // What a wrapper answers with may be anything.
+            Ok(answer) => answer.map_ok(AnswerBody::adopt).map_err(Into::into),
             Err(panic) => Poll::Ready(Err(panicked(&*panic))),
         }
     }

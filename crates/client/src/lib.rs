@@ -13,7 +13,6 @@ pub mod per_call;
 mod preset;
 mod settings;
 pub mod stack;
-mod status;
 mod task;
 pub mod wrap;
 

@@ -30,7 +30,7 @@ impl AnswerBody for ResponseBody {
 /// Reads what the headers say of the end.
 fn judged(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
     response.body_mut().0.judged = true;
-    match status::read(response.headers_mut()) {
+    match status::of(&mut response) {
         None => {}
         Some(Ok(())) => response.body_mut().set_ended(),
         Some(Err(status)) => {

@@ -428,3 +428,17 @@ async fn what_a_body_was_given_before_is_told_of_its_end_too() {
         "the earlier one ends it"
     );
 }
+
+#[test]
+fn an_answer_in_plain_http_is_a_failure_by_its_status() {
+    let answer = |status: u16| {
+        let response = http::Response::builder().status(status);
+        let response = response.body(tonic::body::Body::empty()).unwrap();
+        let failure = AnswerBody::adopt(response).body().failure();
+        failure.map(|error| error.code())
+    };
+    assert_eq!(answer(503), Some(Code::Unavailable));
+    assert_eq!(answer(401), Some(Code::Unauthenticated));
+    assert_eq!(answer(404), Some(Code::Unimplemented));
+    assert_eq!(answer(200), None, "its body is still to come");
+}

@@ -50,6 +50,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use http::{Request, Response};
@@ -154,19 +155,25 @@ where
             poll_fn(|cx| inner.poll_ready(cx))
                 .await
                 .map_err(Into::into)?;
-            tell_the_time(&mut request);
+            tell_the_time(&mut request)?;
             let response = inner.call(request).await.map_err(Into::into)?;
             Ok(AnswerBody::adopt(response))
         })
     })
 }
 
-/// A wrapper may have waited, and what is left is less than it was.
-fn tell_the_time<B: 'static>(request: &mut Request<B>) {
-    if let Some(notes) = Notes::get_mut(request)
-        && notes.deadline().is_some()
-    {
-        notes.set_now(Instant::now());
+/// A wrapper may have waited, and what is left is less than it was. Nothing, if it has waited for all of it: then nothing is sent.
+fn tell_the_time<B: 'static>(request: &mut Request<B>) -> Result<(), Error> {
+    let Some(notes) = Notes::get_mut(request) else {
+        return Ok(());
+    };
+    let Some(deadline) = notes.deadline() else {
+        return Ok(());
+    };
+    notes.set_now(Instant::now());
+    match notes.time_left() {
+        Some(Duration::ZERO) => Err(Error::deadline(deadline.timeout(), notes.dialect())),
+        _ => Ok(()),
     }
 }
 

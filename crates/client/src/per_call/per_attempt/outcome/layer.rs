@@ -8,10 +8,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 use pin_project::pin_project;
 use tower_layer::Layer;
-use tower_micro_call::{BoxError, Dialect, Error, Notes, ResponseBody};
+use tower_micro_call::{BoxError, Dialect, Error, Notes, ResponseBody, status};
 use tower_service::Service;
-
-use crate::status::{self, Known};
 
 /// How much of a unary answer is kept until its end is known.
 const WHOLE: usize = 64 * 1024;
@@ -139,9 +137,9 @@ fn said(error: impl Into<Error>, dialect: Dialect, streaming: Option<bool>) -> E
 fn by_headers(response: &mut Response<ResponseBody>, dialect: Dialect) -> Option<Error> {
     response.body_mut().set_judged(dialect);
     match status::of(response) {
-        Known::Failed(status) => return Some(Error::answered(*status, dialect)),
-        Known::Ok => response.body_mut().set_ended(),
-        Known::Open => {}
+        Some(Err(status)) => return Some(Error::answered(*status, dialect)),
+        Some(Ok(())) => response.body_mut().set_ended(),
+        None => {}
     }
     None
 }
