@@ -2,14 +2,15 @@
 
 use std::sync::{Arc, Mutex};
 
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use http::{HeaderMap, Request, Uri};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tonic::Code;
 use tower::util::MapRequestLayer;
 use tower_micro::{
-    CallOptions, Connect, Node, PoolOptions, Static,
+    CallOptions, Connect, Node, PoolOptions, Static, ambient,
     connect::{H2, Tonic},
+    crates::call::Ambient,
 };
 use tower_micro_testkit::{
     Greeter,
@@ -273,4 +274,27 @@ async fn a_request_stream_that_fails_says_why_before_the_answer_has_begun_and_af
         assert!(told.starts_with("the request stream failed: "), "{told}");
         soon(peer.has_seen(|seen| seen.resets == 1)).await;
     }
+}
+
+// A stream that a handler sends on may make calls of its own.
+#[tokio::test(start_paused = true)]
+async fn a_request_stream_stays_within_its_handler_when_the_answer_has_begun() {
+    let peer = Peer::script([Settings, AwaitHeaders, Step::answer()]);
+    let client = client(peer, once());
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let (told, is_told) = tokio::sync::oneshot::channel();
+    let second = async move {
+        has_begun.await.unwrap();
+        told.send(ambient::current().is_some()).unwrap();
+        Line::default()
+    };
+    let talk = async move {
+        let lines = stream::once(async { Line::default() }).chain(stream::once(second));
+        let mut chat = ChatClient::new(client.channel("greeter"));
+        chat.talk(lines).await
+    };
+    let answers = soon(ambient::scope(Ambient::new(), talk)).await.unwrap();
+    begun.send(()).unwrap();
+    assert!(soon(is_told).await.unwrap());
+    drop(answers);
 }

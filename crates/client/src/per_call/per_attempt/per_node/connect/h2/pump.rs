@@ -13,7 +13,7 @@ use h2::{Reason, SendStream};
 use http_body::Body as HttpBody;
 use tokio::sync::oneshot;
 use tonic::Status;
-use tower_micro_call::Body;
+use tower_micro_call::{Body, ambient};
 
 use super::{
     super::tie::Tie,
@@ -52,11 +52,16 @@ impl Pump {
     pub(super) fn detach(self: Box<Self>) -> (Tie, Failed) {
         let (tie, call) = Tie::pair();
         let failed = Failed::default();
-        tokio::spawn(Detached {
+        let detached = Detached {
             pump: Some(self),
             handed: None,
             call,
             told: Arc::clone(&failed),
+        };
+        // What a handler sends on may make calls, which are the handler's own.
+        drop(match ambient::current() {
+            Some(ambient) => tokio::spawn(ambient::scope(ambient, detached)),
+            None => tokio::spawn(detached),
         });
         (tie, failed)
     }
