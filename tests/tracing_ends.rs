@@ -173,7 +173,9 @@ where
         future::ready(Ok(answer.body(Broken::new(breaks)).unwrap()))
     };
     let service = layer.layer(tower::service_fn(Box::new(answer)));
-    let answer = tower::ServiceExt::oneshot(service, http::Request::default());
+    let request = http::Request::builder().header("content-type", "application/grpc");
+    let request = request.body(Full::default()).unwrap();
+    let answer = tower::ServiceExt::oneshot(service, request);
     let body = soon(answer).await.unwrap().into_body();
     assert!(soon(body.collect()).await.is_err());
     holds.recv().await.unwrap()

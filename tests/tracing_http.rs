@@ -1,6 +1,6 @@
 //! Plain HTTP in front of gRPC: one trace through both.
 
-use std::net::SocketAddr;
+use std::{convert::Infallible, net::SocketAddr};
 
 use axum::{
     Router,
@@ -17,9 +17,9 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use tokio::net::TcpListener;
-use tower::{ServiceBuilder, ServiceExt};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_micro::{
-    Attempts, Channel, HttpCallTraceLayer, HttpHandlerTraceLayer,
+    Attempts, Channel, HandlerTraceLayer, HttpCallTraceLayer, HttpHandlerTraceLayer,
     crates::trace::http::{HttpCallTrace, UrlTemplate},
 };
 use tower_micro_testkit::proto::greeter::greeter_client::GreeterClient;
@@ -170,4 +170,19 @@ async fn a_method_that_anybody_can_make_up_is_no_name() {
             .all(|span| span.get("http.request.method") == "_OTHER"
                 && span.get("http.request.method_original") == "BREW")
     );
+}
+
+#[tokio::test]
+async fn plain_http_that_is_served_beside_grpc_is_no_call() {
+    let telescope = Telescope::new();
+    let mut server = HandlerTraceLayer::new().layer(service_fn(|_: Request<()>| {
+        std::future::ready(Ok::<_, Infallible>(http::Response::new(Body::empty())))
+    }));
+    for content_type in ["text/html", "application/grpc"] {
+        let request = Request::get("/a.B/C").header("content-type", content_type);
+        let answer = server.call(request.body(()).unwrap()).await.unwrap();
+        answer.into_body().collect().await.unwrap();
+    }
+    let seen = telescope.until(1).await;
+    assert_eq!(tree(&seen), "a.B/C SERVER OK\n");
 }

@@ -30,6 +30,7 @@
 use std::sync::Arc;
 
 use ::http::Request;
+use tonic::Code;
 use tower_layer::Layer;
 use tower_micro_call::{CallOptions, Deadline, Error, Metadata, Notes};
 use tower_micro_observe::{Ending, Observe, Observer, Watch, words};
@@ -38,7 +39,7 @@ use tracing::{Level, Span, event, field::Empty, span};
 
 use crate::{
     Names, Propagation, attributes,
-    ending::{Last, host_and_port},
+    ending::{Last, host_and_port, kind_of_attempt},
     names::Role,
     settings::{Settings, is_idle},
     traced::Traced,
@@ -232,7 +233,7 @@ enum Seen {
 }
 
 impl Facts {
-    fn tell(&self, call: &Span, error: &Error) {
+    fn tell(&self, call: &Span, code: Code, error: &Error) {
         let node = self.node.as_deref();
         let (host, port) = node.map(|node| host_and_port(&node.address)).unzip();
         event!(
@@ -243,8 +244,8 @@ impl Facts {
             { attributes::NODE } = node.map(|node| &*node.id),
             { attributes::PEER_ADDRESS } = host,
             { attributes::PEER_PORT } = port.flatten().map(i64::from),
-            { attributes::STATUS_CODE } = words::code(error.code()),
-            { attributes::ERROR_TYPE } = words::error_type(error),
+            { attributes::STATUS_CODE } = words::code(code),
+            { attributes::ERROR_TYPE } = kind_of_attempt(code, error),
             { attributes::DISPOSITION } = words::disposition(error),
             "attempt failed"
         );
@@ -276,16 +277,18 @@ impl Watch for Attempt {
     }
 
     fn ended(self, ending: Ending<'_>) {
+        let code = ending.code_of_attempt(self.facts.deadline);
         match (self.seen, ending) {
             (Seen::Itself(traced, _), _) => {
-                let mut last =
-                    Last::of_client(ending.code_of_attempt(self.facts.deadline), &ending);
+                let mut last = Last::of_client(code, &ending);
                 if let Ending::Failed(error) = ending {
                     last.disposition = Some(words::disposition(error));
                 }
                 traced.end(&last);
             }
-            (Seen::ByItsCall(call), Ending::Failed(error)) => self.facts.tell(&call, error),
+            (Seen::ByItsCall(call), Ending::Failed(error)) => {
+                self.facts.tell(&call, code, error);
+            }
             (Seen::ByItsCall(_), _) => {}
         }
     }

@@ -129,7 +129,7 @@ impl Observer for Calls {
     type Watch = Call;
 
     fn is_idle(&self) -> bool {
-        is_idle()
+        is_idle() && !self.settings.propagation.limits_baggage()
     }
 
     fn begin<B: 'static>(&self, request: &mut Request<B>) -> Option<Call> {
@@ -137,14 +137,14 @@ impl Observer for Calls {
         if !span.is_disabled() {
             return Some(Call::new(span, self.settings.propagation.clone()));
         }
-        if !Context::map_current(is_worth_sending) {
-            return None;
-        }
         let propagation = &self.settings.propagation;
-        if !propagation.inject_current(request.headers_mut()) {
-            return None;
-        }
-        let ambient = without_parent(propagation)?;
+        let is_parent = Context::map_current(is_worth_sending)
+            && propagation.inject_current(request.headers_mut());
+        let ambient = if is_parent {
+            without_parent(propagation)?
+        } else {
+            without(|key| propagation.is_baggage(key))?
+        };
         Some(Call::unseen(ambient, propagation.clone()))
     }
 }
@@ -152,13 +152,18 @@ impl Observer for Calls {
 /// What flows in from the handler that makes this call, without the headers of the trace it stands in: go-micro sends all metadata on,
 /// and a parent in a format that is not sent here would contradict ours. `None` if it has none of them.
 fn without_parent(propagation: &Propagation) -> Option<Arc<Ambient>> {
+    without(|key| propagation.is_field(key))
+}
+
+/// The same without whatever `goes`.
+fn without(goes: impl Fn(&str) -> bool) -> Option<Arc<Ambient>> {
     let ambient = ambient::current()?;
-    let parents = ambient.metadata.iter().map(|(key, _)| key);
-    let mut parents = parents.filter(|key| propagation.is_field(key)).peekable();
-    parents.peek()?;
+    let keys = ambient.metadata.iter().map(|(key, _)| key);
+    let mut gone = keys.filter(|key| goes(key)).peekable();
+    gone.peek()?;
     // What is kept stays as it came, marked as sensitive or not.
     let mut metadata = ambient.metadata.clone();
-    parents.for_each(|key| drop(metadata.remove(key)));
+    gone.for_each(|key| drop(metadata.remove(key)));
     Some(Arc::new(Ambient::clone(&ambient).with_metadata(metadata)))
 }
 
@@ -257,6 +262,7 @@ mod tests {
     use tower_micro_call::Metadata;
 
     use super::*;
+    use crate::Format;
 
     #[test]
     fn what_flows_in_beside_a_parent_flows_on_as_it_came() {
@@ -305,5 +311,39 @@ mod tests {
             }
         });
         assert_eq!(seen.as_deref(), Some(parent));
+    }
+
+    /// The keys of what still flows in when a call has begun, of which nobody makes a span.
+    fn flows_on(propagation: Propagation, inbound: &[(&str, &str)]) -> Vec<String> {
+        let mut metadata = Metadata::new();
+        for (key, value) in inbound {
+            metadata.insert(key, value).unwrap();
+        }
+        let flows_in = Arc::new(Ambient::new().with_metadata(metadata));
+        let settings = CallTraceLayer::new().propagation(propagation).settings;
+        let calls = Calls { settings };
+        assert!(!calls.is_idle());
+        ambient::within(flows_in, || {
+            let keys = || -> Vec<_> {
+                let ambient = ambient::current().unwrap();
+                let keys = ambient.metadata.iter();
+                keys.map(|(key, _)| key.to_lowercase()).collect()
+            };
+            let mut request = Request::new(());
+            match calls.begin(&mut request) {
+                Some(mut call) => call.start(request, |_| keys()),
+                None => keys(),
+            }
+        })
+    }
+
+    #[test]
+    fn baggage_that_is_not_named_flows_nowhere_though_nobody_looks() {
+        let inbound = [("baggage", "user=ada"), ("uberctx-user", "ada"), ("x", "y")];
+        let named = Propagation::new().baggage(["tenant"]);
+        assert_eq!(flows_on(named, &inbound), ["x"]);
+        let w3c_alone = Propagation::none().inject([Format::W3c]);
+        let kept = flows_on(w3c_alone.baggage(["tenant"]), &inbound);
+        assert_eq!(kept, ["uberctx-user", "x"]);
     }
 }

@@ -5,6 +5,7 @@
 
 use opentelemetry::KeyValue;
 use tonic::Code;
+use tower_micro_call::Error;
 use tower_micro_observe::{
     Ending,
     words::{self, error_type},
@@ -30,12 +31,24 @@ pub(crate) struct Last<'a> {
     pub(crate) node: Option<&'a Candidate>,
 }
 
+/// What has failed, in an attempt that comes to `code`: a node that cancels when the time is up has not failed otherwise.
+pub(crate) fn kind_of_attempt(code: Code, error: &Error) -> &'static str {
+    if code == error.code() {
+        error_type(error)
+    } else {
+        "deadline"
+    }
+}
+
 impl<'a> Last<'a> {
     /// The end of a call or an attempt: anything but OK is an error.
     pub(crate) fn of_client(code: Code, ending: &Ending<'a>) -> Self {
         let (error_type, failure) = match ending {
             Ending::Ok | Ending::Status(Code::Ok) => (None, None),
-            Ending::Failed(error) => (Some(error_type(error)), Some(cut(error.status().message()))),
+            Ending::Failed(error) => {
+                let kind = kind_of_attempt(code, error);
+                (Some(kind), Some(cut(error.status().message())))
+            }
             Ending::Dropped { .. } if code == Code::DeadlineExceeded => {
                 (Some("deadline"), Some("the call's deadline passed"))
             }
@@ -142,6 +155,15 @@ mod tests {
         assert_eq!(host_and_port("10.0.0.7:80"), ("10.0.0.7", Some(80)));
         assert_eq!(host_and_port("[::1]:80"), ("::1", Some(80)));
         assert_eq!(host_and_port("host"), ("host", None));
+    }
+
+    #[test]
+    fn a_node_that_cancels_when_the_time_is_up_fails_for_want_of_time_alone() {
+        let cancelled = tonic::Status::cancelled("too late");
+        let error = Error::answered(cancelled, tower_micro_call::Dialect::Grpc);
+        let kind = |code| Last::of_client(code, &Ending::Failed(&error)).error_type;
+        assert_eq!(kind(Code::DeadlineExceeded), Some("deadline"));
+        assert_eq!(kind(Code::Cancelled), Some("CANCELLED"));
     }
 
     #[test]

@@ -8,8 +8,8 @@
 //! The span ends with the status of the answer, in its headers or its trailers, whoever still holds a handle of it; streams last to their
 //! end. Of the codes only UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE and DATA_LOSS are errors of a server (semantic
 //! conventions). An answer that the caller lets go of is CANCELLED. The handler, and the body of a stream it answers with, run inside of the
-//! span; where the span is filtered out they run inside of the caller's context, so that the chain goes on. Headers that make no sense are
-//! no parent. The target is [`attributes::HANDLER`], the level INFO.
+//! span; where the span is filtered out they run inside of the caller's context, so that the chain goes on. So does plain HTTP that is
+//! served beside gRPC, which is no call and has no span here. Headers that make no sense are no parent. The target is [`attributes::HANDLER`], the level INFO.
 //!
 //! # Errors
 //! None of its own.
@@ -29,7 +29,7 @@
 use ::http::{HeaderMap, HeaderName, Request};
 use opentelemetry::Context;
 use tower_layer::Layer;
-use tower_micro_observe::{Ending, ObserveExchange, Observer, Watch};
+use tower_micro_observe::{Ending, ObserveExchange, Observer, Watch, is_grpc};
 use tracing::{Level, Span, field::Empty, span};
 
 use crate::{
@@ -127,7 +127,11 @@ impl Observer for Handlers {
     type Watch = Handler;
 
     fn begin<B: 'static>(&self, request: &mut Request<B>) -> Option<Handler> {
-        let span = self.span(request.uri().path());
+        let span = match is_grpc(request.headers()) {
+            true => self.span(request.uri().path()),
+            // Plain HTTP beside gRPC is no call; what it serves goes on under its caller.
+            false => Span::none(),
+        };
         let handler = Handler::under(span.clone(), &self.settings.propagation, request.headers())?;
         if !span.is_disabled() {
             self.settings.record(&span, request.headers());

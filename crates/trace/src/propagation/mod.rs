@@ -110,6 +110,8 @@ struct Settings {
     baggage: Vec<String>,
     /// All headers that any of these are made of.
     fields: Vec<String>,
+    /// Whether headers that begin as Jaeger's baggage does are fields too, whatever their key: only named ones are carried.
+    jaegers: bool,
     /// The [`bit`]s of them: most headers are none of ours, and that is seen at once.
     bits: u128,
 }
@@ -134,6 +136,7 @@ impl Propagation {
             others: Vec::new(),
             baggage: Vec::new(),
             fields: Vec::new(),
+            jaegers: false,
             bits: 0,
         }))
     }
@@ -168,6 +171,7 @@ impl Propagation {
         let settings = Arc::make_mut(&mut self.0);
         change(settings);
         settings.fields = settings.all_fields();
+        settings.jaegers = !settings.baggage.is_empty() && settings.speaks(Format::Jaeger);
         let bits = settings.fields.iter().map(|field| bit(field));
         settings.bits = bits.fold(0, |all, one| all | one);
         self
@@ -242,7 +246,25 @@ impl Propagation {
     /// Whether a header, in any case, is part of a format that is known here.
     pub(crate) fn is_field(&self, name: &str) -> bool {
         let is = |field: &String| field.eq_ignore_ascii_case(name);
-        self.0.bits & bit(name) != 0 && self.0.fields.iter().any(is)
+        let is_ours = self.0.bits & bit(name) != 0 && self.0.fields.iter().any(is);
+        is_ours || self.is_jaegers_baggage(name)
+    }
+
+    /// Whether only baggage of named keys is carried.
+    pub(crate) fn limits_baggage(&self) -> bool {
+        !self.0.baggage.is_empty()
+    }
+
+    /// Whether a header, in any case, is baggage, of which only named keys are carried.
+    pub(crate) fn is_baggage(&self, name: &str) -> bool {
+        let is_w3cs = self.limits_baggage() && name.eq_ignore_ascii_case(baggage::BAGGAGE);
+        is_w3cs || self.is_jaegers_baggage(name)
+    }
+
+    fn is_jaegers_baggage(&self, name: &str) -> bool {
+        let begin = name.as_bytes().get(..jaeger::BAGGAGE.len());
+        let is = |begin: &[u8]| begin.eq_ignore_ascii_case(jaeger::BAGGAGE.as_bytes());
+        self.0.jaegers && begin.is_some_and(is)
     }
 
     /// Takes off whatever names a parent; if it is only a `traceparent`, and that `is_written` anew, there is nothing to do.
@@ -254,6 +276,11 @@ impl Propagation {
         }
         for field in &self.0.fields {
             headers.remove(field);
+        }
+        let names = headers.keys();
+        let others = names.filter(|name| self.is_jaegers_baggage(name.as_str()));
+        for other in others.cloned().collect::<Vec<_>>() {
+            headers.remove(other);
         }
     }
 }
@@ -279,6 +306,11 @@ impl Settings {
     fn others_find_parent(&self, from: &dyn Extractor) -> bool {
         let found = || self.extract_besides(&Context::new(), from);
         !self.others.is_empty() && found().span().span_context().is_valid()
+    }
+
+    fn speaks(&self, format: Format) -> bool {
+        let mut formats = self.inject.iter().chain(&self.extract);
+        formats.any(|spoken| *spoken == format)
     }
 
     const fn sends_parents(&self) -> bool {
