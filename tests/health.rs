@@ -1,23 +1,25 @@
 //! Nodes that fail: how they go, how they come back, and what calls see of it.
 
 use std::{
+    collections::BTreeSet,
     future,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
 };
 
 use futures_util::future::join_all;
+use http::Request;
 use tokio::{
     sync::watch,
     time::{sleep, timeout},
 };
 use tonic::{Code, Status};
 use tower_micro::{
-    CacheOptions, CallOptions, Client, Health, Node, Outlier, PeakEwma, Preset, Random, Service,
-    Static, crates::client::BuildError,
+    Body, CacheOptions, CallOptions, Client, Context, Health, Next, Node, Outlier, PeakEwma,
+    Preset, Random, Service, Static, crates::client::BuildError, from_fn,
 };
 use tower_micro_testkit::{Answer as Does, Scripted};
 
@@ -401,4 +403,32 @@ async fn a_selector_of_your_own_has_its_own_rules() {
     let refused = own().cache(CacheOptions::default()).build().unwrap_err();
     assert_eq!(refused, BuildError::CacheOfSelector);
     call(&own().build().unwrap()).await.unwrap();
+}
+
+// One that asks another server for a token, and gets no answer.
+#[tokio::test(start_paused = true)]
+async fn a_wrapper_that_hangs_is_not_held_against_nodes_which_were_not_asked() {
+    let hangs = Arc::new(AtomicBool::new(true));
+    let is_hanging = Arc::clone(&hangs);
+    let wrapper = from_fn(move |_: Context, request: Request<Body>, next: Next| {
+        let hangs = is_hanging.load(SeqCst);
+        async move {
+            if hangs {
+                future::pending::<()>().await;
+            }
+            next.run(request).await
+        }
+    });
+    let hold = Outlier::default().ejected_for(Duration::from_secs(600));
+    let client = three(|_| (Duration::ZERO, false)).health(hold);
+    let client = client.wrap_call(wrapper).build().unwrap();
+    for _ in 0..30 {
+        call(&client).await.unwrap_err();
+    }
+    hangs.store(false, SeqCst);
+    let mut seen = BTreeSet::new();
+    for _ in 0..60 {
+        seen.insert(call(&client).await.unwrap().node);
+    }
+    assert_eq!(seen.len(), 3, "{seen:?}");
 }

@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use tower_micro_registry::ServiceName;
 use tower_micro_selector::Picker;
 use triomphe::Arc;
@@ -17,6 +19,22 @@ pub(super) struct Told {
     pub(super) deadline: Option<Deadline>,
     pub(super) service: Option<ServiceName>,
     pub(super) picker: Option<Picker>,
+    inside: Inside,
+}
+
+/// Which attempts have come past their wrappers, a bit each; those past the 64th share the bits of the first. One that is lost to another
+/// which comes past at the same moment is a time-out that is not held against its node.
+#[derive(Debug, Default)]
+struct Inside(AtomicU64);
+
+impl Clone for Inside {
+    fn clone(&self) -> Self {
+        Self(AtomicU64::new(self.0.load(Relaxed)))
+    }
+}
+
+const fn bit(attempt: u32) -> u64 {
+    1 << (attempt % u64::BITS)
 }
 
 impl From<std::sync::Arc<CallOptions>> for Common {
@@ -70,6 +88,18 @@ impl Common {
     #[inline]
     pub fn picker(&self) -> Option<&Picker> {
         self.0.picker.as_ref()
+    }
+
+    /// The call wrappers around `attempt` have run what is inside of them: from now on it is the node that is waited for.
+    #[inline]
+    pub fn come_inside(&self, attempt: u32) {
+        let Inside(bits) = &self.0.inside;
+        bits.store(bits.load(Relaxed) | bit(attempt), Relaxed);
+    }
+
+    /// Whether they have.
+    pub(crate) fn is_inside(&self, attempt: u32) -> bool {
+        self.0.inside.0.load(Relaxed) & bit(attempt) != 0
     }
 
     /// Adds to an error what is known of the call.

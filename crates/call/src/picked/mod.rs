@@ -46,6 +46,8 @@ pub struct Picked {
     is_answering: bool,
     /// Until the node has answered, if somebody wants to know how long that takes.
     began: Option<Instant>,
+    /// Which attempt it is, if it is told when its wrappers have run their inside.
+    wrapped: Option<u32>,
 }
 
 impl Picked {
@@ -65,7 +67,16 @@ impl Picked {
             is_told: false,
             is_answering: false,
             began,
+            wrapped: None,
         })
+    }
+
+    /// The wrappers around `attempt` may wait before they run their inside, of which the notes [tell](Common::come_inside): until then a
+    /// node is not at fault for the time that passes.
+    #[must_use]
+    pub const fn within_wrappers(mut self, attempt: u32) -> Self {
+        self.wrapped = Some(attempt);
+        self
     }
 
     /// The node.
@@ -178,9 +189,11 @@ impl Picked {
         self.node().ejections() == self.ejections
     }
 
-    /// A node that has begun to answer in time does not hang: what is not over when the time is, is most often a stream.
-    const fn fault_of_time(&self) -> Fault {
-        if self.is_answering {
+    /// A node that has begun to answer in time does not hang: what is not over when the time is, is most often a stream. One that was not
+    /// asked yet does not either.
+    fn fault_of_time(&self) -> Fault {
+        let is_asked = |attempt| self.common.is_inside(attempt);
+        if self.is_answering || !self.wrapped.is_none_or(is_asked) {
             Fault::Unknown
         } else {
             Fault::Node

@@ -69,8 +69,9 @@ impl PickLayer {
         }
     }
 
-    /// Inside there is an [`OutcomeLayer`](crate::OutcomeLayer), which knows the attempt's own connection: that of a call which a wrapper
-    /// in between makes itself may fail without being held against the node, or being a reason to do the attempt once more.
+    /// Inside there are an [`AttemptTimeoutLayer`](crate::AttemptTimeoutLayer) and an [`OutcomeLayer`](crate::OutcomeLayer), which know
+    /// when wrappers in between have run their inside, and the attempt's own connection: the time that a wrapper waits before, and a
+    /// connection of its own that fails, are not held against the node, and are no reason to do the attempt once more.
     #[must_use]
     pub fn over_outcomes(self) -> Self {
         Self {
@@ -109,8 +110,20 @@ impl<S> Pick<S> {
         notes.set_node(node);
         match full(notes) {
             Some(full) => Err(full),
-            None => Ok(Picked::begin(notes, &self.layer.marking)),
+            None => Ok(self.begin(notes)),
         }
+    }
+}
+
+impl<S> Pick<S> {
+    #[inline]
+    fn begin(&self, notes: &Notes) -> Option<Picked> {
+        let picked = Picked::begin(notes, &self.layer.marking)?;
+        Some(if self.layer.over_outcomes {
+            picked.within_wrappers(notes.attempt().number)
+        } else {
+            picked
+        })
     }
 }
 

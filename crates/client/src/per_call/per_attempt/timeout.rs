@@ -2,7 +2,7 @@
 //!
 //! # Place in the stack
 //! Inside of call wrappers, which see the error, outside of metadata. Reads: options, [`Deadline`](tower_micro_call::Deadline),
-//! [`Attempt`](tower_micro_call::Attempt). Leaves: the attempt's time.
+//! [`Attempt`](tower_micro_call::Attempt). Leaves: the attempt's time, and that wrappers have run their inside.
 //!
 //! # Units and defaults
 //! [`CallOptions::attempt_timeout`] if it is set. Else, for an idempotent method in gRPC's dialect: what remains of the call, divided
@@ -90,6 +90,7 @@ impl<S> AttemptTimeout<S> {
                 .default
                 .map(|timeout| Limit::new(timeout, Dialect::Grpc));
         };
+        notes.common().come_inside(notes.attempt().number);
         let timeout = of(notes).or(self.default);
         notes.set_attempt_timeout(timeout);
         timeout.map(|timeout| Limit::new(timeout, notes.dialect()))
