@@ -138,32 +138,34 @@ impl Observer for Calls {
             return Some(Call::new(span, self.settings.propagation.clone()));
         }
         let propagation = &self.settings.propagation;
-        let is_parent = Context::map_current(is_worth_sending)
+        let names_parent = Context::map_current(is_worth_sending)
             && propagation.inject_current(request.headers_mut());
-        let ambient = if is_parent {
-            without_parent(propagation)?
-        } else {
-            without(|key| propagation.is_baggage(key))?
-        };
+        let ambient = flows_on(propagation, names_parent)?;
         Some(Call::unseen(ambient, propagation.clone()))
     }
 }
 
-/// What flows in from the handler that makes this call, without the headers of the trace it stands in: go-micro sends all metadata on,
-/// and a parent in a format that is not sent here would contradict ours. `None` if it has none of them.
-fn without_parent(propagation: &Propagation) -> Option<Arc<Ambient>> {
-    without(|key| propagation.is_field(key))
-}
-
-/// The same without whatever `goes`.
-fn without(goes: impl Fn(&str) -> bool) -> Option<Arc<Ambient>> {
+/// What flows in from the handler that makes this call, and on with it: go-micro sends all metadata on. Not the headers of the trace that it
+/// stands in, if the call names a parent of its own, which one in a format that is not sent here would contradict; and only the baggage that
+/// may be carried. `None` if all of it may go on.
+fn flows_on(propagation: &Propagation, names_parent: bool) -> Option<Arc<Ambient>> {
     let ambient = ambient::current()?;
-    let keys = ambient.metadata.iter().map(|(key, _)| key);
-    let mut gone = keys.filter(|key| goes(key)).peekable();
-    gone.peek()?;
+    let is_ours = |key: &str| match names_parent {
+        true => propagation.is_field(key),
+        false => propagation.is_baggage(key),
+    };
+    let ours = ambient.metadata.iter().filter(|(key, _)| is_ours(key));
+    let mut ours = ours.peekable();
+    ours.peek()?;
     // What is kept stays as it came, marked as sensitive or not.
     let mut metadata = ambient.metadata.clone();
-    gone.for_each(|key| drop(metadata.remove(key)));
+    for (key, value) in ours {
+        metadata.remove(key);
+        if let Some(kept) = propagation.named_baggage(key, value) {
+            // It was metadata before.
+            let _ = metadata.insert(key, &kept);
+        }
+    }
     Some(Arc::new(Ambient::clone(&ambient).with_metadata(metadata)))
 }
 
@@ -221,9 +223,8 @@ impl Watch for Call {
             return within(ambient.as_ref(), || run(request));
         };
         traced.start(|cx| {
-            if propagation.inject_headers(cx, request.headers_mut()) {
-                *ambient = without_parent(propagation);
-            }
+            let names_parent = propagation.inject_headers(cx, request.headers_mut());
+            *ambient = flows_on(propagation, names_parent);
             within(ambient.as_ref(), || run(request))
         })
     }
@@ -274,7 +275,7 @@ mod tests {
         secret.set_sensitive(true);
         inbound.insert("x-plain", secret);
         let ambient = Ambient::new().with_metadata(Metadata::from_headers(&inbound));
-        let kept = ambient::within(Arc::new(ambient), || without_parent(&Propagation::new()));
+        let kept = ambient::within(Arc::new(ambient), || flows_on(&Propagation::new(), true));
         let mut headers = HeaderMap::new();
         kept.unwrap().metadata.write_to(&mut headers);
         assert_eq!(headers.len(), 2);
@@ -314,7 +315,7 @@ mod tests {
     }
 
     /// The keys of what still flows in when a call has begun, of which nobody makes a span.
-    fn flows_on(propagation: Propagation, inbound: &[(&str, &str)]) -> Vec<String> {
+    fn flows_on_from(propagation: Propagation, inbound: &[(&str, &str)]) -> Vec<String> {
         let mut metadata = Metadata::new();
         for (key, value) in inbound {
             metadata.insert(key, value).unwrap();
@@ -326,8 +327,11 @@ mod tests {
         ambient::within(flows_in, || {
             let keys = || -> Vec<_> {
                 let ambient = ambient::current().unwrap();
-                let keys = ambient.metadata.iter();
-                keys.map(|(key, _)| key.to_lowercase()).collect()
+                let all = ambient.metadata.iter();
+                let all = all.map(|(key, value)| format!("{}: {value}", key.to_lowercase()));
+                let mut all: Vec<_> = all.collect();
+                all.sort_unstable();
+                all
             };
             let mut request = Request::new(());
             match calls.begin(&mut request) {
@@ -339,11 +343,17 @@ mod tests {
 
     #[test]
     fn baggage_that_is_not_named_flows_nowhere_though_nobody_looks() {
-        let inbound = [("baggage", "user=ada"), ("uberctx-user", "ada"), ("x", "y")];
+        let inbound = [
+            ("baggage", "user=ada, tenant=blue;p=1,x"),
+            ("uberctx-tenant", "blue"),
+            ("uberctx-user", "ada"),
+            ("x", "y"),
+        ];
         let named = Propagation::new().baggage(["tenant"]);
-        assert_eq!(flows_on(named, &inbound), ["x"]);
+        let kept = ["baggage: tenant=blue;p=1", "uberctx-tenant: blue", "x: y"];
+        assert_eq!(flows_on_from(named, &inbound), kept);
         let w3c_alone = Propagation::none().inject([Format::W3c]);
-        let kept = flows_on(w3c_alone.baggage(["tenant"]), &inbound);
-        assert_eq!(kept, ["uberctx-user", "x"]);
+        let kept = flows_on_from(w3c_alone.baggage(["other"]), &inbound);
+        assert_eq!(kept, ["uberctx-tenant: blue", "uberctx-user: ada", "x: y"]);
     }
 }

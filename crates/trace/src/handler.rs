@@ -36,6 +36,7 @@ use crate::{
     Names, Propagation, attributes,
     ending::{Last, cut},
     names::{Methods, Role, bare},
+    propagation::is_worth_sending,
     settings::Settings,
     traced::Traced,
 };
@@ -129,7 +130,8 @@ impl Observer for Handlers {
     fn begin<B: 'static>(&self, request: &mut Request<B>) -> Option<Handler> {
         let span = match is_grpc(request.headers()) {
             true => self.span(request.uri().path()),
-            // Plain HTTP beside gRPC is no call; what it serves goes on under its caller.
+            // Plain HTTP beside gRPC is no call. What it serves goes on under its caller, unless somebody outside has seen to that.
+            false if Context::map_current(is_worth_sending) => return None,
             false => Span::none(),
         };
         let handler = Handler::under(span.clone(), &self.settings.propagation, request.headers())?;

@@ -97,7 +97,6 @@ impl ResponseBody {
     pub fn empty() -> Self {
         let mut body = Self::from(tonic::body::Body::empty());
         body.0.state = State::Ok;
-        body.0.judged = true;
         body
     }
 

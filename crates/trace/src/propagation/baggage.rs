@@ -27,6 +27,17 @@ const ENCODED: &AsciiSet = &CONTROLS
     .add(b'=')
     .add(b'\\');
 
+/// Of the members of a `baggage` header those whose keys are `allowed`, as they came.
+pub(super) fn named(header: &str, allowed: &[String]) -> String {
+    let members = header.split(',').map(str::trim);
+    let is_allowed = |member: &&str| {
+        let key = member.split(['=', ';']).next().unwrap_or_default().trim();
+        allowed.iter().any(|name| name == key)
+    };
+    let named: Vec<_> = members.filter(is_allowed).collect();
+    named.join(",")
+}
+
 /// Adds to `cx`, and to the baggage that it carries, what is allowed of what came.
 pub(super) fn extract(
     cx: Context,

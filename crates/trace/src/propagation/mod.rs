@@ -261,6 +261,25 @@ impl Propagation {
         is_w3cs || self.is_jaegers_baggage(name)
     }
 
+    /// What may be carried of a header with baggage.
+    pub(crate) fn named_baggage(&self, name: &str, value: &str) -> Option<String> {
+        let is_named = |key: &str| {
+            self.0
+                .baggage
+                .iter()
+                .any(|named| named.eq_ignore_ascii_case(key))
+        };
+        if self.is_jaegers_baggage(name) {
+            let key = &name[jaeger::BAGGAGE.len()..];
+            return is_named(key).then(|| value.to_owned());
+        }
+        if !self.is_baggage(name) {
+            return None;
+        }
+        let named = baggage::named(value, &self.0.baggage);
+        (!named.is_empty()).then_some(named)
+    }
+
     fn is_jaegers_baggage(&self, name: &str) -> bool {
         let begin = name.as_bytes().get(..jaeger::BAGGAGE.len());
         let is = |begin: &[u8]| begin.eq_ignore_ascii_case(jaeger::BAGGAGE.as_bytes());

@@ -58,8 +58,8 @@ use pin_project::pin_project;
 use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_micro_call::{
-    AnswerBody, Body, BoxFuture, CallOptions, CallWrapper, Context as CallContext, Error, Next,
-    Notes, ResponseBody,
+    AnswerBody, Body, BoxFuture, CallOptions, CallWrapper, Context as CallContext, Disposition,
+    Error, Next, Notes, ResponseBody,
 };
 use tower_service::Service;
 
@@ -172,7 +172,8 @@ fn tell_the_time<B: 'static>(request: &mut Request<B>) -> Result<(), Error> {
     };
     notes.set_now(Instant::now());
     match notes.time_left() {
-        Some(Duration::ZERO) => Err(Error::deadline(deadline.timeout(), notes.dialect())),
+        Some(Duration::ZERO) => Err(Error::deadline(deadline.timeout(), notes.dialect())
+            .with_disposition(Disposition::NeverSent)),
         _ => Ok(()),
     }
 }

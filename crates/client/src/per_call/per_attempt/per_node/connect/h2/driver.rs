@@ -62,7 +62,7 @@ impl Driver {
 
     fn ended(&self, end: Result<(), h2::Error>) {
         if end.is_err_and(|error| is_pinged_too_often(&error)) {
-            let known = self.pinger.as_ref().map_or(0, Pinger::complaints);
+            let known = self.pinger.as_ref().map_or(0, Pinger::asked_by);
             self.state.queue().complain(known);
         }
     }

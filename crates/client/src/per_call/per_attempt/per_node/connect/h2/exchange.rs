@@ -91,7 +91,7 @@ impl Drop for Exchange {
 /// same.
 pub(super) struct Handed {
     stream: SendStream<Bytes>,
-    /// Whether h2 may hold some of it. What is small is as good as sent, and what was there is not asked for twice.
+    /// Whether h2 may hold some of it. What is small is as good as sent: to ask costs each call two parts in a hundred.
     may_wait: bool,
 }
 
@@ -102,7 +102,7 @@ const LARGE: usize = 16 * 1024;
 pub(super) const PIECE: usize = 1 << 30;
 
 impl Handed {
-    /// So many `bytes`, for which there was room one after the other.
+    /// So many `bytes`, for each part of which there was room for some: what is small is as good as sent.
     pub(super) const fn new(stream: SendStream<Bytes>, bytes: usize) -> Self {
         let may_wait = bytes > LARGE;
         Self { stream, may_wait }

@@ -59,8 +59,11 @@ impl Keepalive {
 /// The pings of one connection.
 pub(super) struct Pinger {
     settings: Keepalive,
-    /// How often the peer has said that it is asked too often.
+    /// How often the peer has said that it is asked too often, on whichever connection: now, when the timer was set, and when it was set for
+    /// the last ping.
     complaints: u32,
+    timed_by: u32,
+    asked_by: u32,
     pings: PingPong,
     /// Since the last ping, or since its time was over.
     heard: Heard,
@@ -73,6 +76,8 @@ impl Pinger {
         Self {
             settings,
             complaints,
+            timed_by: complaints,
+            asked_by: complaints,
             pings,
             heard,
             timer: Box::pin(sleep(interval(&settings, complaints))),
@@ -80,14 +85,25 @@ impl Pinger {
         }
     }
 
-    /// Of how many complaints it knows.
-    pub(super) const fn complaints(&self) -> u32 {
-        self.complaints
+    /// Of how many complaints it knew that the peer could complain of its pings.
+    pub(super) const fn asked_by(&self) -> u32 {
+        self.asked_by
     }
 
-    /// There are so many by now, on whichever connection.
-    pub(super) const fn hear(&mut self, complaints: u32) {
+    /// There are so many by now.
+    pub(super) fn hear(&mut self, complaints: u32) {
+        if complaints == self.complaints {
+            return;
+        }
         self.complaints = complaints;
+        if !self.asked {
+            self.next_ping();
+        }
+    }
+
+    fn next_ping(&mut self) {
+        self.timed_by = self.complaints;
+        self.again_in(interval(&self.settings, self.complaints));
     }
 
     /// Ready when the peer has not answered in time.
@@ -96,7 +112,7 @@ impl Pinger {
             if self.asked && self.pings.poll_pong(cx).is_ready() {
                 // An error is that of the connection, which tells it itself.
                 self.asked = false;
-                self.again_in(interval(&self.settings, self.complaints));
+                self.next_ping();
             }
             ready!(self.timer.as_mut().poll(cx));
             let is_there = self.heard.take();
@@ -109,9 +125,10 @@ impl Pinger {
                 continue;
             }
             if is_idle && !self.settings.while_idle {
-                self.again_in(interval(&self.settings, self.complaints));
+                self.next_ping();
                 continue;
             }
+            self.asked_by = self.timed_by;
             self.asked = self.pings.send_ping(Ping::opaque()).is_ok();
             self.again_in(self.settings.timeout);
         }
