@@ -13,6 +13,7 @@
 //! | [`Picker`] | select | retry, pick, transport |
 //! | [`Attempt`] | retry; its time: attempt timeout | attempt timeout, wrappers; metadata, transport |
 //! | [`Candidate`] | pick, a call wrapper | call wrappers, transport |
+//! | that wrappers have run their inside | attempt timeout | pick |
 
 mod attempt;
 mod common;
