@@ -9,14 +9,15 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{net::TcpSocket, time::Instant};
+use tokio_stream::wrappers::TcpListenerStream;
 use tonic::Code;
 use tower_micro::{
     CallOptions, Client, Error, Memory, P2c, Picker, RegisterOptions, Registry, SelectError,
     Selector, Service, ServiceName, Static,
     crates::selector::{SelectOptions, Selection},
 };
-use tower_micro_testkit::{Greeter, closed_port};
+use tower_micro_testkit::Greeter;
 
 use crate::support::{
     Recording, builder, call, greeter, greeting, hello, node_of, scripted, server, soon, start,
@@ -49,15 +50,19 @@ async fn a_call_waits_until_a_node_is_registered() {
 
 #[tokio::test]
 async fn a_call_waits_until_a_node_listens() {
-    let address = closed_port().await.unwrap();
-    let registry = Static::addresses("greeter", [&address]).unwrap();
+    // The port is ours, and nobody listens yet.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    let registry = Static::addresses("greeter", [address]).unwrap();
     let options = waiting().timeout(Duration::from_secs(15));
     let client = builder().registry(registry).options(options);
     let client = client.build().unwrap();
     let served = async {
         let greeter = Greeter::new("n0").service();
         let server = server().add_service(greeter);
-        server.serve(address.parse().unwrap()).await
+        let incoming = TcpListenerStream::new(socket.listen(128).unwrap());
+        server.serve_with_incoming(incoming).await
     };
     let reply = soon(async {
         tokio::select! {

@@ -1,9 +1,18 @@
 //! A real tonic server on a free port of 127.0.0.1.
 
-use std::{convert::Infallible, io, net::SocketAddr};
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    sync::{Mutex, PoisonError},
+};
 
 use http::{Request, Response};
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::watch,
+    task::JoinHandle,
+};
 use tokio_stream::{StreamExt, wrappers::TcpListenerStream};
 use tonic::{
     body::Body,
@@ -105,11 +114,18 @@ impl Drop for TestServer {
     }
 }
 
-/// An address at which nothing listens.
+/// Ports at which nobody listens, and nobody else can.
+static CLOSED: Mutex<Vec<TcpSocket>> = Mutex::new(Vec::new());
+
+/// An address at which nothing listens as long as the program runs: a port that was free again would soon be that of another server.
 ///
 /// # Errors
 /// If no port can be bound.
 pub async fn closed_port() -> io::Result<String> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-    Ok(listener.local_addr()?.to_string())
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(([127, 0, 0, 1], 0).into())?;
+    let address = socket.local_addr()?.to_string();
+    let mut closed = CLOSED.lock().unwrap_or_else(PoisonError::into_inner);
+    closed.push(socket);
+    Ok(address)
 }
