@@ -15,12 +15,12 @@ use tokio::{
 use tokio_stream::wrappers::{UnboundedReceiverStream, UnixListenerStream};
 use tower::util::MapRequestLayer;
 use tower_micro::{
-    CallOptions, Connect, Node, PoolOptions, RequestExt, Static,
+    CallOptions, Connect, Node, RequestExt, Static,
     connect::{H2, Tonic, Unix},
 };
 use tower_micro_testkit::{Answer as Does, Greeter};
 
-use super::dials::{SECOND, client, once};
+use super::dials::{SECOND, client, limit_connections, once};
 use crate::support::{builder, call, greeter, hello, server, soon, start};
 
 /// Calls a server that listens for IPv4 alone by a name that may stand for both kinds.
@@ -126,14 +126,7 @@ async fn a_node_is_told_how_long_it_has_when_its_request_is_sent() {
         }
     });
     let client = client(connect, once().timeout(5 * SECOND));
-    let one = PoolOptions {
-        size: 1,
-        ..PoolOptions::default()
-    };
-    let narrowed = client.configure(|settings| {
-        settings.set_pool(one);
-    });
-    narrowed.unwrap();
+    limit_connections(&client, 1);
     let both = futures_util::future::join(call(&client), call(&client)).await;
     assert!(both.0.is_ok() && both.1.is_ok());
     assert_eq!(*told.lock().unwrap(), ["3000000u", "2000000u"]);

@@ -16,7 +16,9 @@ use tokio::{
     time::{Instant, advance, sleep},
 };
 use tokio_test::assert_pending;
-use tower_micro::{CallOptions, Client, Connect, Node, RequestExt, Static, connect::H2};
+use tower_micro::{
+    CallOptions, Client, Connect, Node, PoolOptions, RequestExt, Static, connect::H2,
+};
 use tower_micro_testkit::{
     Greeter,
     h2_peer::{
@@ -37,6 +39,17 @@ pub(super) fn client(connect: impl Connect, options: CallOptions) -> Client {
 
 pub(super) fn once() -> CallOptions {
     CallOptions::new().retries(0)
+}
+
+/// Lets it have so many connections to a node at most.
+pub(super) fn limit_connections(client: &Client, size: usize) {
+    let limited = client.configure(|settings| {
+        settings.set_pool(PoolOptions {
+            size,
+            ..*settings.pool()
+        });
+    });
+    limited.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

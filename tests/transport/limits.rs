@@ -2,7 +2,6 @@
 
 use futures_util::stream;
 use tokio::task::JoinSet;
-use tower_micro::PoolOptions;
 use tower_micro_testkit::{
     h2_peer::{
         Peer,
@@ -11,7 +10,7 @@ use tower_micro_testkit::{
     proto::chat::{Line, chat_client::ChatClient},
 };
 
-use super::dials::{SECOND, client, once};
+use super::dials::{SECOND, client, limit_connections, once};
 use crate::support::{call, greeter, hello, soon};
 
 #[tokio::test(start_paused = true)]
@@ -50,13 +49,7 @@ async fn answers_that_come_too_late_leave_the_other_calls_their_connection() {
     let steps = steps.chain([Wait(SECOND / 100)]).chain(late).chain(answer);
     let peer = Peer::script(steps);
     let client = client(peer.clone(), once());
-    let one = client.configure(|settings| {
-        settings.set_pool(PoolOptions {
-            size: 1,
-            ..*settings.pool()
-        });
-    });
-    one.unwrap();
+    limit_connections(&client, 1);
     let mut let_go = JoinSet::new();
     for _ in 0..LET_GO {
         let mut greeter = greeter(&client);

@@ -25,7 +25,7 @@ use tower_micro_testkit::{
     proto::chat::{Line, Number, chat_client::ChatClient},
 };
 
-use super::dials::{SECOND, client, once};
+use super::dials::{SECOND, client, limit_connections, once};
 use crate::support::{builder, call, greeter, hello, soon};
 
 /// A client with one connection at most.
@@ -36,13 +36,7 @@ fn narrow(peer: &Peer) -> Client {
 /// A client with so many connections at most.
 fn sized(peer: &Peer, size: usize) -> Client {
     let client = client(peer.clone(), once().timeout(100 * SECOND));
-    let narrow = client.configure(|settings| {
-        settings.set_pool(PoolOptions {
-            size,
-            ..*settings.pool()
-        });
-    });
-    narrow.unwrap();
+    limit_connections(&client, size);
     client
 }
 
@@ -243,14 +237,7 @@ async fn who_waits_for_a_stream_goes_to_another_node_when_its_own_cannot_be_reac
     let client = builder().registry(registry).connect(peer.clone());
     let options = CallOptions::new().timeout(4 * SECOND).strategy(InOrder);
     let client = client.options(options).build().unwrap();
-    let one = PoolOptions {
-        size: 1,
-        ..PoolOptions::default()
-    };
-    let narrowed = client.configure(|settings| {
-        settings.set_pool(one);
-    });
-    narrowed.unwrap();
+    limit_connections(&client, 1);
     let busy = begin(&client);
     soon(peer.has_seen(|seen| seen.requests == 1)).await;
     let to_other = CallOptions::new().address([OTHER]);

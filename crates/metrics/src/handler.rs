@@ -5,10 +5,10 @@
 //!
 //! # Units and defaults
 //! From the request's headers to the end of the answer, trailers included, of what is asked for in gRPC or gRPC-Web: plain HTTP beside it
-//! is no call. A method is counted as `other` until a handler has answered
-//! it, as far as that can be seen: what is not answered, is answered without gRPC, or at once with UNIMPLEMENTED, UNAUTHENTICATED,
-//! PERMISSION_DENIED, RESOURCE_EXHAUSTED or UNAVAILABLE may be a name that somebody made up, which a layer has refused. A handler whose
-//! time is up is let go of, and counts as CANCELLED, as tonic tells its caller.
+//! is no call. A method is counted as `other` until a handler has answered it, as far as that can be seen: what is not answered, is
+//! answered without gRPC, or at once with UNIMPLEMENTED, UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED or UNAVAILABLE may be a
+//! name that somebody made up, which a layer has refused. A handler whose time is up is let go of, and counts as CANCELLED, as tonic tells
+//! its caller.
 //!
 //! # Errors
 //! None of its own.

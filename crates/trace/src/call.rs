@@ -157,7 +157,7 @@ fn flows_on(propagation: &Propagation, names_parent: bool) -> Option<Arc<Ambient
     let ours = ambient.metadata.iter().filter(|(key, _)| is_ours(key));
     let mut ours = ours.peekable();
     ours.peek()?;
-    // What is kept stays as it came, marked as sensitive or not.
+    // What is not ours stays as it came, marked as sensitive or not.
     let mut metadata = ambient.metadata.clone();
     for (key, value) in ours {
         metadata.remove(key);
@@ -314,7 +314,7 @@ mod tests {
         assert_eq!(seen.as_deref(), Some(parent));
     }
 
-    /// The keys of what still flows in when a call has begun, of which nobody makes a span.
+    /// What still flows in, by key, when a call has begun, of which nobody makes a span.
     fn flows_on_from(propagation: Propagation, inbound: &[(&str, &str)]) -> Vec<String> {
         let mut metadata = Metadata::new();
         for (key, value) in inbound {

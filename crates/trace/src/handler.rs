@@ -9,7 +9,8 @@
 //! end. Of the codes only UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE and DATA_LOSS are errors of a server (semantic
 //! conventions). An answer that the caller lets go of is CANCELLED. The handler, and the body of a stream it answers with, run inside of the
 //! span; where the span is filtered out they run inside of the caller's context, so that the chain goes on. So does plain HTTP that is
-//! served beside gRPC, which is no call and has no span here. Headers that make no sense are no parent. The target is [`attributes::HANDLER`], the level INFO.
+//! served beside gRPC, which is no call and has no span here. Headers that make no sense are no parent. The target is
+//! [`attributes::HANDLER`], the level INFO.
 //!
 //! # Errors
 //! None of its own.

@@ -2,7 +2,8 @@
 //!
 //! # Place in the stack
 //! Outermost of an attempt, so that what the outermost call wrapper returns is what the node is marked with. Reads: the
-//! [`Picker`](tower_micro_selector::Picker), the service, options, [`Deadline`](tower_micro_call::Deadline). Leaves: the node.
+//! [`Picker`](tower_micro_selector::Picker), the service, options, [`Deadline`](tower_micro_call::Deadline) and, over call wrappers, when
+//! they ran their inside ([`PickLayer::over_outcomes`]). Leaves: the node.
 //!
 //! # Units and defaults
 //! The node counts the attempt as in flight until its response has ended, trailers included. An attempt is marked once, at that
@@ -113,9 +114,7 @@ impl<S> Pick<S> {
             None => Ok(self.begin(notes)),
         }
     }
-}
 
-impl<S> Pick<S> {
     #[inline]
     fn begin(&self, notes: &Notes) -> Option<Picked> {
         let picked = Picked::begin(notes, &self.layer.marking)?;

@@ -24,8 +24,8 @@ use crate::Candidates;
 /// that comes, and about as many keys move between the others as to it.
 ///
 /// The next attempt of a call goes to the next node clockwise, and so do calls whose node is
-/// [out](crate::Candidate::is_out): when it is back they are, too. Where the attempt that failed is what put its node out, the next one goes
-/// to the node after that.
+/// [out](crate::Candidate::is_out): when it is back they are, too. Where the attempt that failed is what put its node
+/// out, the next one goes to the node after that.
 ///
 /// The places are sorted when the nodes change, some 32 768 of them at most in 12 bytes each: a choice takes as long
 /// among ten thousand nodes as among ten. A list that is made for a single call is looked through instead.
