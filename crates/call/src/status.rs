@@ -5,7 +5,7 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use tonic::{Code, Status, metadata::MetadataMap};
 
 use crate::header::{GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS};
@@ -109,26 +109,20 @@ impl<'a> Said<'a> {
             };
         }
         let mut said = Self::default();
-        // Those that come before an answer have none of the three, and a walk over names alone is shorter.
-        if !headers.keys().any(|name| after_grpc(name).is_some()) {
-            return said;
-        }
         for (name, value) in headers {
-            let place = match after_grpc(name) {
-                Some("status") => &mut said.code,
-                Some("message") => &mut said.message,
-                Some("status-details-bin") => &mut said.details,
-                _ => continue,
+            let place = if *name == GRPC_STATUS {
+                &mut said.code
+            } else if *name == GRPC_MESSAGE {
+                &mut said.message
+            } else if *name == GRPC_STATUS_DETAILS {
+                &mut said.details
+            } else {
+                continue;
             };
             place.get_or_insert(value);
         }
         said
     }
-}
-
-/// What follows `grpc-` in a name.
-fn after_grpc(name: &HeaderName) -> Option<&str> {
-    name.as_str().strip_prefix("grpc-")
 }
 
 /// Writes `status` over whatever `headers` say.

@@ -50,10 +50,13 @@ impl From<std::sync::Arc<CallOptions>> for Common {
 impl From<ServiceName> for Common {
     #[inline]
     fn from(service: ServiceName) -> Self {
-        let service = Some(service);
+        // Each field by itself, so that they are written where they stay.
         Self(Arc::new(Told {
-            service,
-            ..Told::default()
+            options: None,
+            deadline: None,
+            service: Some(service),
+            picker: None,
+            inside: Inside::default(),
         }))
     }
 }

@@ -156,8 +156,12 @@ impl ResponseBody {
         if let Some(end) = self.0.state.end() {
             picked.end(end);
         }
-        if let Some(other) = self.0.picked.replace(picked) {
-            self.on_end(Box::new(other));
+        match &mut self.0.picked {
+            none @ None => *none = Some(picked),
+            Some(other) => {
+                let other = mem::replace(other, picked);
+                self.on_end(Box::new(other));
+            }
         }
     }
 

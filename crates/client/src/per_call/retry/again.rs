@@ -16,7 +16,7 @@ const UNSEEN_LONGEST: Duration = Duration::from_secs(1);
 const UNSEEN_WITHOUT_DEADLINE: u32 = 16;
 
 /// Of a call that may have more than one attempt.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Again {
     pub(super) payload: Payload,
     /// How many attempts may follow the first one.
@@ -56,6 +56,23 @@ pub(super) struct Unseen {
 }
 
 impl Again {
+    /// After the first attempt `retries` more may follow, which send `payload`.
+    #[inline]
+    pub(super) fn new(payload: Payload, retries: u32) -> Self {
+        Self {
+            payload,
+            retries,
+            attempt: 0,
+            in_turn: 0,
+            grows_from: 0,
+            next: Next::Nothing,
+            pause: None,
+            unseen: Unseen::default(),
+            previous: None,
+            before: None,
+        }
+    }
+
     /// How many attempts may follow the one under way.
     pub(super) const fn left(&self) -> u32 {
         self.retries - self.attempt

@@ -24,8 +24,7 @@ pub(super) struct Course {
     /// For a call whose notes have no options.
     default: Option<Common>,
     /// If it may have more than one attempt.
-    is_repeatable: bool,
-    again: Again,
+    again: Option<Again>,
     /// If that is to be told.
     began: Option<Instant>,
 }
@@ -57,9 +56,7 @@ impl Course {
     /// It may have `retries` more attempts, which send `payload`.
     #[inline]
     pub(super) fn keep(&mut self, payload: Payload, retries: u32) {
-        self.is_repeatable = true;
-        self.again.retries = retries;
-        self.again.payload = payload;
+        self.again = Some(Again::new(payload, retries));
     }
 
     #[inline]
@@ -80,19 +77,11 @@ impl Course {
     }
 
     const fn again(&self) -> Option<&Again> {
-        if self.is_repeatable {
-            Some(&self.again)
-        } else {
-            None
-        }
+        self.again.as_ref()
     }
 
     const fn again_mut(&mut self) -> Option<&mut Again> {
-        if self.is_repeatable {
-            Some(&mut self.again)
-        } else {
-            None
-        }
+        self.again.as_mut()
     }
 
     /// The latest attempt, zero-based.
