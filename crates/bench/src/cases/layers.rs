@@ -15,7 +15,10 @@ use tower_micro::{
     RetryLayer, SelectLayer, Selector, crates::client::per_call::per_attempt::outcome::Outcome,
 };
 
-use super::picks::{greeter, selector};
+use super::{
+    pass_through::PassThroughLayer,
+    picks::{greeter, selector},
+};
 use crate::{
     calls::Calls,
     case::Case,
@@ -51,6 +54,19 @@ pub(super) const CASES: &[Case] = &[
     Case::new("attempt-timeout", || noted(AttemptTimeoutLayer::new)).over("notes"),
     Case::new("metadata", || noted(MetadataLayer::new)).over("notes"),
     Case::new("outcome", || noted(OutcomeLayer::new)).over("notes"),
+    // All of them, as a user puts them around a service: neither our door nor a pool.
+    Case::new("layers", || together(node()))
+        .over("bodies")
+        .goal(
+            Goal::nanoseconds(600.0)
+                .allocations(6.0)
+                .instructions(5_000.0),
+        ),
+    Case::new("layers-timer", || {
+        together(MockConnection(Mock::on_the_second_poll()))
+    })
+    .over("bodies")
+    .goal(Goal::nanoseconds(800.0)),
 ];
 
 const NOTHING: Goal = Goal::nanoseconds(10.0).allocations(0.0);
@@ -103,6 +119,27 @@ fn select_and_pick() -> impl Layer<MockConnection, Service: Answering> {
         .layer(SelectLayer::new(Arc::clone(&selector), greeter()))
         .layer(PickLayer::marking(selector))
         .into_inner()
+}
+
+/// In the order of the full stack, with one call wrapper.
+fn together(node: MockConnection) -> Box<dyn Run> {
+    let service = || {
+        let selector = selector(3).with_health(Preset::Standard.health());
+        let selector: Arc<dyn Selector> = Arc::new(selector);
+        ServiceBuilder::new()
+            .layer(OptionsLayer::new(Preset::Standard))
+            .layer(SelectLayer::new(Arc::clone(&selector), greeter()))
+            .layer(DeadlineLayer::new())
+            .layer(RetryLayer::new())
+            .layer(PickLayer::marking(selector).over_outcomes())
+            .layer(PassThroughLayer)
+            .layer(CallWrappersLayer::new())
+            .layer(AttemptTimeoutLayer::after(Duration::from_secs(1)))
+            .layer(MetadataLayer::new())
+            .layer(OutcomeLayer::new())
+            .service(node)
+    };
+    Box::new(Calls::new(service, captured))
 }
 
 /// Any service of ours.
