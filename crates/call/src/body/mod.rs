@@ -122,6 +122,16 @@ impl Body {
         Some(Self(Some(Box::new(Carried { payload, notes }))))
     }
 
+    /// What further attempts of one call send, of which this body is the first: each that is [begun anew](Payload::replay_anew) cuts off
+    /// those before it, this one too, but nobody who has another copy, as a wrapper has that does the call several times. `None` if it
+    /// cannot begin again: see [`replay`](Self::replay).
+    pub fn for_attempts(&mut self) -> Option<Payload> {
+        match &mut self.0 {
+            Some(carried) => carried.payload.for_attempts(),
+            None => Some(Payload::default()),
+        }
+    }
+
     /// A body that has not ended, as one that [`replay`](Self::replay) can begin again as long as at most `limit` bytes of it were
     /// read and `memory` has room for them; with a `limit` of 0 as long as nothing was. Past either bound it goes on, and cannot begin
     /// again. Any other body stays as it is.

@@ -64,6 +64,16 @@ impl Payload {
         }
     }
 
+    /// The same, for further attempts of one call: see [`Body::for_attempts`](super::Body::for_attempts).
+    pub(super) fn for_attempts(&mut self) -> Option<Self> {
+        if let Kind::Other(Some(other)) = &mut self.0
+            && let Other::Shared(reader) = &mut **other
+        {
+            reader.begin_run();
+        }
+        self.replay()
+    }
+
     /// The same, for an attempt that takes the place of those before: of a stream they read nothing more.
     pub fn replay_anew(&self) -> Option<Self> {
         match self.reader() {

@@ -3,12 +3,12 @@
 //! Frames are kept as they are read from the caller, without copying, so that another attempt can begin at the first one; two attempts
 //! may read at once. What is kept is bounded, for a call and for all calls of a client together. Past the bound nothing fails: the
 //! call is committed to the attempt that reads, as gRPC's retries are (gRFC A6, "When Retries are Valid"). What nobody can ask for any
-//! more is given back at once. An attempt that takes the place of others cuts them off: a connection may go on reading for an attempt
-//! that has failed, and would use up what is kept.
+//! more is given back at once. An attempt that takes the place of others of its [`Run`] cuts them off: a connection may go on reading for
+//! an attempt that has failed, and would use up what is kept.
 
 use std::{
     collections::VecDeque,
-    fmt,
+    fmt, mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -62,7 +62,49 @@ impl Default for ReplayMemory {
 pub(super) struct Reader {
     stream: Arc<Stream>,
     next: usize,
+    place: Place,
+}
+
+/// The attempts of one call, of which a later one cuts off those before. A wrapper outside may do the call several times, which are runs of
+/// their own.
+#[derive(Default)]
+struct Run {
+    /// How often it was begun anew. It changes while the state of the stream is locked.
+    turn: AtomicUsize,
+    /// The attempt of another run within which this one is, and ends with it.
+    within: Option<Place>,
+}
+
+/// An attempt of a run.
+#[derive(Clone, Default)]
+struct Place {
+    run: Arc<Run>,
     turn: usize,
+}
+
+impl Place {
+    /// The first attempt of a run within this one.
+    fn run(self) -> Self {
+        let run = Arc::new(Run {
+            turn: AtomicUsize::new(0),
+            within: Some(self),
+        });
+        Self { run, turn: 0 }
+    }
+
+    /// The attempt that takes the place of all that were begun before in its run.
+    fn anew(&self) -> Self {
+        Self {
+            run: Arc::clone(&self.run),
+            turn: self.run.turn.fetch_add(1, Relaxed) + 1,
+        }
+    }
+
+    /// Whether another attempt has taken its place.
+    fn is_cut_off(&self) -> bool {
+        self.turn < self.run.turn.load(Relaxed)
+            || self.run.within.as_ref().is_some_and(Self::is_cut_off)
+    }
 }
 
 /// What all readers share.
@@ -85,8 +127,6 @@ struct State {
     readers: usize,
     /// Those of them that have read all that was read.
     up_to_date: usize,
-    /// How often the stream was begun anew; readers of before are cut off.
-    turn: usize,
 }
 
 enum Source {
@@ -108,7 +148,7 @@ impl Wake for Readers {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let waiting = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let waiting = mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         waiting.into_iter().for_each(Waker::wake);
     }
 }
@@ -129,7 +169,6 @@ impl Reader {
             committed: false,
             readers: 0,
             up_to_date: 0,
-            turn: 0,
         };
         let stream = Stream {
             state: Mutex::new(state),
@@ -137,35 +176,41 @@ impl Reader {
             memory,
             limit,
         };
-        Self::at_first(&Arc::new(stream))
+        Self::at_first(&Arc::new(stream), Place::default())
     }
 
-    fn at_first(stream: &Arc<Stream>) -> Self {
-        let mut state = stream.state();
-        state.readers += 1;
-        let turn = state.turn;
-        drop(state);
+    fn at_first(stream: &Arc<Stream>, place: Place) -> Self {
+        stream.state().readers += 1;
         let stream = Arc::clone(stream);
         let next = 0;
-        Self { stream, next, turn }
+        Self {
+            stream,
+            next,
+            place,
+        }
     }
 
     /// The stream from its first frame, unless more was read than is kept.
     pub(super) fn again(&self) -> Option<Self> {
         let committed = self.stream.state().committed;
-        (!committed).then(|| Self::at_first(&self.stream))
+        (!committed).then(|| Self::at_first(&self.stream, self.place.clone()))
     }
 
-    /// The same, for a reader that takes the place of all that have begun to read.
+    /// The same, for a reader that takes the place of all of its run that have begun to read.
     pub(super) fn anew(&self) -> Option<Self> {
-        let mut state = self.stream.state();
+        let state = self.stream.state();
         if state.committed {
             return None;
         }
-        state.turn += 1;
+        let place = self.place.anew();
         drop(state);
         self.stream.readers.wake_by_ref();
-        Some(Self::at_first(&self.stream))
+        Some(Self::at_first(&self.stream, place))
+    }
+
+    /// This one becomes the first attempt of a run of its own.
+    pub(super) fn begin_run(&mut self) {
+        self.place = mem::take(&mut self.place).run();
     }
 
     pub(super) fn poll_frame(
@@ -173,7 +218,7 @@ impl Reader {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let mut state = self.stream.state();
-        if self.turn < state.turn {
+        if self.place.is_cut_off() {
             return Poll::Ready(Some(Err(gone())));
         }
         if let Some(bytes) = state.kept.get(self.next) {
@@ -281,7 +326,7 @@ impl Stream {
     fn commit(&self, state: &mut State) {
         state.committed = true;
         state.kept = Vec::new();
-        self.memory.give_back(std::mem::take(&mut state.bytes));
+        self.memory.give_back(mem::take(&mut state.bytes));
     }
 }
 

@@ -239,6 +239,22 @@ async fn an_attempt_that_takes_the_place_of_another_cuts_it_off() {
 }
 
 #[tokio::test]
+async fn an_attempt_cuts_off_what_a_wrapper_inside_made_of_those_before_and_leaves_other_runs_alone()
+ {
+    let (mut first, _memory) = kept(1024, 1024, slow(vec![data(b"ab"), data(b"c")]));
+    let other_run = first.replay().unwrap();
+    let again = first.for_attempts().unwrap();
+    let inside = first.replay().unwrap();
+    let second = again.replay_anew().unwrap();
+    for before in [first, inside] {
+        let status = before.collect().await.unwrap_err();
+        assert_eq!(status.code(), tonic::Code::Aborted);
+    }
+    assert_eq!(second.collect().await.unwrap().to_bytes(), "abc");
+    assert_eq!(other_run.collect().await.unwrap().to_bytes(), "abc");
+}
+
+#[tokio::test]
 async fn an_attempt_that_waits_hears_that_it_was_cut_off() {
     let (first, _memory) = kept(1024, 1024, frames(vec![], false));
     let again = first.replay().unwrap();

@@ -6,8 +6,7 @@ use std::{
 use http::{Request, Response};
 use tower_layer::Layer;
 use tower_micro_call::{
-    AnswerBody, Body, CallOptions, Common, Error, Notes, Payload, Replay, ReplayMemory,
-    ResponseBody,
+    AnswerBody, CallOptions, Common, Error, Notes, Payload, Replay, ReplayMemory, ResponseBody,
 };
 use tower_service::Service;
 
@@ -127,10 +126,10 @@ impl<S> Retry<S> {
             return Some(again);
         }
         let captured = std::mem::take(body).capture();
-        let captured = captured.replayable(limit, &self.memory);
-        let again = captured.replay();
+        let mut captured = captured.replayable(limit, &self.memory);
+        let again = captured.for_attempts();
         *body = B::restore(captured);
-        again.map(Body::into_payload)
+        again
     }
 }
 

@@ -3,7 +3,7 @@
 use futures_util::{StreamExt, stream};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
-use tower_micro_call::Replay;
+use tower_micro_call::{Replay, ReplayMemory};
 
 use super::*;
 
@@ -60,5 +60,19 @@ async fn a_stream_of_which_nothing_is_kept_is_sent_again_until_a_node_reads_it()
         let (answer, sent) = call(options.replay_limit(0), talk(), node).await;
         assert!(answer.is_ok(), "{answer:?}");
         assert_eq!(sent, 3);
+    }
+}
+
+#[tokio::test]
+async fn a_wrapper_that_does_a_stream_twice_has_all_of_it_both_times() {
+    let node = |_, request| async {
+        assert_eq!(first_frame(request).await, "one");
+        Err(down())
+    };
+    let first = talk().replayable(1024, &Arc::new(ReplayMemory::default()));
+    let second = first.replay().unwrap();
+    for body in [first, second] {
+        let (answer, attempts) = call(quick(), body, node).await;
+        assert_eq!((answer.unwrap_err().kind(), attempts), (Kind::Connect, 3));
     }
 }
