@@ -182,7 +182,7 @@ impl Course {
         let Some(again) = again else {
             return Verdict::Spent(self.ended(error));
         };
-        match Pushback::of(&error).before(deadline) {
+        match Pushback::of(&error, deadline) {
             Pushback::Stop => {
                 let _nothing_due = again.stop();
                 return Verdict::Spent(self.ended(error));

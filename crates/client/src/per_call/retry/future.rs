@@ -277,7 +277,7 @@ where
     /// What follows an attempt that failed: what the call comes to, if no other is due.
     fn follow(&mut self, failed: Error) -> Option<Poll<Error>> {
         if let Some(hedges) = &mut self.hedges
-            && let Pushback::After(pause) = Pushback::of(&failed)
+            && let Pushback::After(pause) = Pushback::of(&failed, self.course.deadline())
         {
             hedges.wait_for_turn(pause);
         }
@@ -386,7 +386,7 @@ where
                     }
                     Err(error) => error,
                 };
-                let pushback = Pushback::of(&error).before(this.course.deadline());
+                let pushback = Pushback::of(&error, this.course.deadline());
                 if let Some(error) = this.course.judge_beside(number, error) {
                     return Poll::Ready(Err(error));
                 }

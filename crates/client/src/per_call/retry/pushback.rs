@@ -14,12 +14,22 @@ pub(super) enum Pushback {
     Unsaid,
     /// After exactly this time, whatever the backoff would say.
     After(Duration),
-    /// Not at all: a negative number, something that is no number, or several values.
+    /// Not at all: a negative number, something that is no number, or several values; or a pause that is no shorter than what is left.
     Stop,
 }
 
 impl Pushback {
-    pub(super) fn of(error: &Error) -> Self {
+    /// What the node of `error` said to a call that ends with `deadline`.
+    pub(super) fn of(error: &Error, deadline: Option<Deadline>) -> Self {
+        match (Self::said_by(error), deadline) {
+            (Self::After(pause), Some(deadline)) if deadline.remaining(Instant::now()) <= pause => {
+                Self::Stop
+            }
+            (said, _) => said,
+        }
+    }
+
+    fn said_by(error: &Error) -> Self {
         let mut said = error.status().metadata().get_all(HEADER).iter();
         match (said.next(), said.next()) {
             (None, _) => Self::Unsaid,
@@ -32,16 +42,6 @@ impl Pushback {
                 .map_or(Self::Stop, |pause| {
                     Self::After(Duration::from_millis(pause))
                 }),
-        }
-    }
-
-    /// The same for a call that ends with `deadline`: a pause that is no shorter than what is left comes to the same as none at all.
-    pub(super) fn before(self, deadline: Option<Deadline>) -> Self {
-        match (self, deadline) {
-            (Self::After(pause), Some(deadline)) if deadline.remaining(Instant::now()) <= pause => {
-                Self::Stop
-            }
-            _ => self,
         }
     }
 }
@@ -58,7 +58,7 @@ mod tests {
         for value in values {
             status.metadata_mut().append(HEADER, value.parse().unwrap());
         }
-        Pushback::of(&Error::answered(status, Dialect::Grpc))
+        Pushback::of(&Error::answered(status, Dialect::Grpc), None)
     }
 
     #[test]
