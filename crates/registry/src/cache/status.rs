@@ -33,6 +33,8 @@ pub(super) struct Board {
 #[derive(Debug)]
 struct Report {
     watches: usize,
+    /// Whether the last set that was confirmed had nodes, by this watch or one before it.
+    had_nodes: bool,
     confirmed: Instant,
     error: Option<Error>,
     services: usize,
@@ -40,9 +42,11 @@ struct Report {
 }
 
 impl Report {
-    fn new() -> Self {
+    /// That of a service which is watched from now on.
+    fn new(watches: usize, had_nodes: bool) -> Self {
         Self {
-            watches: 0,
+            watches,
+            had_nodes,
             confirmed: Instant::now(),
             error: None,
             services: 0,
@@ -62,7 +66,9 @@ impl Report {
 
 impl Board {
     pub(super) fn read(&self, service: &ServiceName) -> Option<Status> {
-        self.lock().get(service).map(Report::status)
+        let reports = self.lock();
+        let report = reports.get(service).filter(|report| report.watches > 0)?;
+        Some(report.status())
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ServiceName, Report>> {
@@ -70,7 +76,7 @@ impl Board {
     }
 }
 
-/// Reports for one watch; when the last watch of a service is dropped, its report goes.
+/// Reports for one watch. When the last watch of a service is dropped, all that stays is whether it had nodes.
 #[derive(Debug)]
 pub(super) struct Reporter {
     board: Board,
@@ -79,22 +85,32 @@ pub(super) struct Reporter {
 
 impl Reporter {
     pub(super) fn new(board: Board, service: ServiceName) -> Self {
-        board
-            .lock()
+        let mut reports = board.lock();
+        let report = reports
             .entry(service.clone())
-            .or_insert_with(Report::new)
-            .watches += 1;
+            .or_insert_with(|| Report::new(0, false));
+        if report.watches == 0 {
+            *report = Report::new(0, report.had_nodes);
+        }
+        report.watches += 1;
+        drop(reports);
         Self { board, service }
+    }
+
+    /// Whether the service had nodes when a watch last heard of it.
+    pub(super) fn had_nodes(&self) -> bool {
+        let reports = self.board.lock();
+        let report = reports.get(&self.service);
+        report.is_some_and(|report| report.had_nodes)
     }
 
     pub(super) fn confirm(&self, set: &[Service]) {
         let (services, nodes) = (set.len(), compare::nodes(set));
         self.write(|report| {
             *report = Report {
-                watches: report.watches,
                 services,
                 nodes,
-                ..Report::new()
+                ..Report::new(report.watches, nodes > 0)
             };
         });
     }
@@ -115,7 +131,7 @@ impl Drop for Reporter {
         let mut reports = self.board.lock();
         if let Some(report) = reports.get_mut(&self.service) {
             report.watches -= 1;
-            if report.watches == 0 {
+            if report.watches == 0 && !report.had_nodes {
                 reports.remove(&self.service);
             }
         }

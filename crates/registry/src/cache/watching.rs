@@ -101,7 +101,7 @@ impl Watching {
             failures: 0,
             doubt: Doubt::default(),
         };
-        watching.open(Empty::Believe);
+        watching.open_anew();
         watching
     }
 
@@ -121,6 +121,11 @@ impl Watching {
             return self.open(Empty::Believe);
         }
         self.doubt.settle();
+        self.open_anew();
+    }
+
+    /// Where there are nodes, or were, an empty set is read twice.
+    fn open_anew(&mut self) {
         self.open(if self.has_nodes() {
             Empty::Confirm
         } else {
@@ -128,10 +133,12 @@ impl Watching {
         });
     }
 
+    /// Whether nodes are known: to the reader, or, before it has a set, to the reader of a watch before this one.
     fn has_nodes(&self) -> bool {
-        self.known
-            .as_ref()
-            .is_some_and(|set| compare::nodes(set) > 0)
+        match &self.known {
+            Some(set) => compare::nodes(set) > 0,
+            None => self.reporter.had_nodes(),
+        }
     }
 
     /// Takes over the new watch; the reader hears of its set if it is news, or the first after a failure.

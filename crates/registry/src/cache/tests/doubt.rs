@@ -8,6 +8,38 @@ async fn a_first_set_that_is_empty_is_believed_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_first_set_that_is_empty_is_read_twice_if_a_watch_before_it_had_nodes() {
+    for (second_look, told) in [(reset(&["a"]), reset(&["a"])), (nothing(), nothing())] {
+        let script = [
+            says([reset(&["a"])]),
+            says([nothing()]),
+            says([second_look]),
+        ];
+        let cache = without_resync(&Scripted::new(script));
+        change(&mut watch(&cache).await).await;
+        assert!(cache.status(&name()).is_none(), "it is watched no more");
+        assert_eq!(change(&mut watch(&cache).await).await, told);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_watch_had_is_doubted_by_the_one_after_the_next_too() {
+    let script = [
+        says([reset(&["a"])]),
+        Hang,
+        Fail("down"),
+        says([nothing()]),
+        says([reset(&["a"])]),
+    ];
+    let cache = without_resync(&Scripted::new(script));
+    change(&mut watch(&cache).await).await;
+    assert!(is_silent_for(&mut watch(&cache).await, SECOND).await);
+    let mut changes = watch(&cache).await;
+    assert_eq!(failure(&mut changes).await, "down");
+    assert_eq!(change(&mut changes).await, reset(&["a"]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_empty_set_after_a_failure_is_believed_when_it_is_read_twice() {
     let script = [
         ends_after(reset(&["a"]), SECOND),
