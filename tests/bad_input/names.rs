@@ -71,12 +71,13 @@ async fn an_address_of_a_request_that_has_no_form_is_told_with_what_it_lacks() {
         ("host:0", "no number from 1 to 65535"),
         ("http://host:80", "a character other than"),
         ("host:80/path", "no number from 1 to 65535"),
-        ("user@host:80", "a character other than"),
+        ("admin:s3cret@host:80", "a character other than"),
     ];
     for (address, why) in addresses {
         let status = with(&client, CallOptions::new().address([address])).await;
         let parts = [why, "service greeter", "1 attempt"];
         says(&status, Code::InvalidArgument, &parts);
+        assert!(!format!("{status:?}").contains("s3cret"), "{status:?}");
     }
 }
 

@@ -16,7 +16,7 @@ pub mod memory;
 pub use change::Change;
 pub use error::Error;
 pub use fixed::Static;
-pub use model::{Endpoint, InvalidAddress, Metadata, Node, Service, Value};
+pub use model::{Endpoint, InvalidAddress, Metadata, Node, Service, Value, without_user};
 pub use name::{InvalidServiceName, ServiceName};
 pub use registry::{BoxFuture, Changes, RegisterOptions, Registry};
 

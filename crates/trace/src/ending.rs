@@ -127,8 +127,9 @@ impl<'a> Last<'a> {
     }
 }
 
-/// The parts of `host:port` or `[v6]:port`.
+/// The parts of `host:port` or `[v6]:port`. What stands before an `@` may be a password.
 pub(crate) fn host_and_port(address: &str) -> (&str, Option<u16>) {
+    let address = address.rsplit_once('@').map_or(address, |(_, host)| host);
     let (host, port) = match address.rsplit_once(':') {
         Some((host, port)) => (host, port.parse().ok()),
         None => (address, None),
@@ -155,6 +156,7 @@ mod tests {
         assert_eq!(host_and_port("10.0.0.7:80"), ("10.0.0.7", Some(80)));
         assert_eq!(host_and_port("[::1]:80"), ("::1", Some(80)));
         assert_eq!(host_and_port("host"), ("host", None));
+        assert_eq!(host_and_port("me:s3cret@host:80"), ("host", Some(80)));
     }
 
     #[test]

@@ -1,8 +1,23 @@
 //! Whether an address can be dialled.
 
-use std::net::Ipv6Addr;
+use std::{borrow::Cow, net::Ipv6Addr};
 
 use super::Node;
+
+/// `address` as it may be shown: what stands before an `@`, where some write a password, is left out.
+///
+/// ```
+/// use tower_micro_registry::without_user;
+///
+/// assert_eq!(without_user("10.0.0.7:8080"), "10.0.0.7:8080");
+/// assert_eq!(without_user("admin:s3cret@10.0.0.7:8080"), "…@10.0.0.7:8080");
+/// ```
+pub fn without_user(address: &str) -> Cow<'_, str> {
+    match address.rsplit_once('@') {
+        Some((_, host)) => format!("…@{host}").into(),
+        None => address.into(),
+    }
+}
 
 /// An address that cannot be dialled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,7 +32,7 @@ impl InvalidAddress {
     pub(super) fn new(node: &Node, flaw: Flaw) -> Self {
         Self {
             node: node.id.clone(),
-            address: node.address.clone(),
+            address: without_user(&node.address).into_owned(),
             flaw,
         }
     }
@@ -27,7 +42,7 @@ impl InvalidAddress {
         &self.node
     }
 
-    /// The address as it was given.
+    /// The address as it was given, [without a user](without_user).
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -170,6 +185,18 @@ mod tests {
         let error = Node::new("n-1", "host\n").check_address().unwrap_err();
         assert_eq!((error.node(), error.address()), ("n-1", "host\n"));
         assert!(!error.to_string().contains('\n'));
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_told_to_nobody() {
+        let node = Node::new("greeter-1", "admin:s3cret@10.0.0.7:8080");
+        let error = node.check_address().unwrap_err();
+        let told = format!("{error} {error:?} {} {node} {node:?}", error.address());
+        assert!(
+            !told.contains("s3cret") && !told.contains("admin"),
+            "{told}"
+        );
+        assert!(told.contains("@10.0.0.7:8080"), "{told}");
     }
 
     proptest! {

@@ -4,7 +4,7 @@
 //! `null`. Reading goes by key, in any order (v4.10.2 and later write another one), takes `null` for every
 //! field, fills in what is missing and passes over what is unknown.
 //!
-//! `Debug` prints the keys of metadata and not the values, which may be secret.
+//! `Debug` prints the keys of metadata and not the values, which may be secret, and addresses [`without_user`].
 
 mod address;
 mod endpoint;
@@ -14,7 +14,7 @@ mod service;
 
 use std::{collections::BTreeMap, fmt};
 
-pub use address::InvalidAddress;
+pub use address::{InvalidAddress, without_user};
 pub use endpoint::{Endpoint, Value};
 pub use node::Node;
 pub use service::Service;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{InvalidAddress, Keys, Metadata, address, json};
+use super::{InvalidAddress, Keys, Metadata, address, json, without_user};
 
 /// One process of a service: where it listens and what it says of itself.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,10 +32,11 @@ pub struct Node {
 /// ```
 impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = without_user(&self.address);
         if self.id.is_empty() || self.id == self.address {
-            return f.write_str(&self.address);
+            return f.write_str(&address);
         }
-        write!(f, "{} at {}", self.id, self.address)
+        write!(f, "{} at {address}", self.id)
     }
 }
 
@@ -43,7 +44,7 @@ impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Node")
             .field("id", &self.id)
-            .field("address", &self.address)
+            .field("address", &without_user(&self.address))
             .field("metadata", &Keys(&self.metadata))
             .finish()
     }

@@ -10,6 +10,7 @@ use std::{fmt, time::Duration};
 use ::tonic::Code;
 use http::{Request, Response};
 use tower_micro_call::{Body, BoxFuture, Error, Kind, ResponseBody};
+use tower_micro_registry::without_user;
 use tower_micro_selector::Candidate;
 use tower_service::Service;
 
@@ -168,6 +169,7 @@ pub enum State {
 
 /// An address that cannot be connected to.
 fn unusable(address: &str, cause: &dyn fmt::Display) -> Error {
+    let address = without_user(address);
     let text = format!("cannot connect to `{address}`: {cause}");
     Error::new(Kind::Request, Code::InvalidArgument, text)
 }
