@@ -17,11 +17,12 @@ use tower_micro_call::{
 use tower_micro_selector::Picker;
 
 use super::{
+    dialling::Dialling,
     exchange::Exchange,
     failure::{Failure, failed},
     link::{Link, Start},
     queue::{Place, Turn},
-    slot::{Dialling, Slot},
+    slot::Slot,
 };
 
 /// How often one attempt waits for a connection, if each ends before it takes the request. Past that, retry decides.

@@ -6,8 +6,8 @@
 //! # What a connection does
 //! - It is **opened** when a call needs it, and is open when the node's SETTINGS have come: dial, TLS and SETTINGS share one budget, the
 //!   connect timeout of the call that begins the dial. A peer that accepts and says nothing is not connected.
-//! - **One dial at a time**: calls that need the connection wait for the same dial. It goes on as long as one of them waits. After one that
-//!   all have given up, the next goes on by itself, within its connect timeout: callers that have less time than a connection takes come to
+//! - **One dial at a time**: calls that need the connection wait for the same dial. A task drives it on, polled or not, as long as one of
+//!   them waits. After one that all have given up, the next goes on by itself, within its connect timeout: callers that have less time than a connection takes come to
 //!   one, too.
 //! - **An attempt waits for its share** of the call's time, if others may follow it ([`Notes::share`](tower_micro_call::Notes::share)). Then
 //!   the dial goes on by itself. If there is a node that was not tried, and any connection of this connector is open, the attempt ends: it
@@ -55,6 +55,7 @@ mod answer;
 mod backoff;
 mod census;
 mod dial;
+mod dialling;
 mod driver;
 mod exchange;
 mod failure;

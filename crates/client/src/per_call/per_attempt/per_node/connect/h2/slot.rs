@@ -3,24 +3,22 @@
 use std::{
     fmt,
     future::Future,
+    mem,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
 use arc_swap::{ArcSwapOption, Guard};
-use futures_util::{
-    FutureExt,
-    future::{Shared, WeakShared},
-};
+use futures_util::FutureExt;
 use tokio::time::Instant;
 use tower_micro_call::{BoxFuture, Error};
 use tower_micro_registry::Node;
-use tower_micro_selector::TaskGuard;
 
 use super::{
     super::State,
     H2, backoff,
+    dialling::{Dialled, Dialling, Waiters, WeakDialling},
     failure::{self, Failure},
     home::Home,
     link::Link,
@@ -29,11 +27,7 @@ use super::{
     queue::Queue,
     room::Room,
 };
-use crate::{panic::words_of, task};
-
-/// A dial that several calls wait for. It ends when none of them does any more, unless the one before has ended so.
-pub(super) type Dialling = Shared<BoxFuture<Dialled>>;
-type Dialled = Result<Arc<Link>, Arc<Failure>>;
+use crate::panic::words_of;
 
 pub(super) struct Slot {
     connect: H2,
@@ -52,14 +46,14 @@ pub(super) struct Slot {
 struct Dials {
     /// How many have begun. One that is let go of may end after the next has begun.
     begun: u64,
-    current: Option<WeakShared<BoxFuture<Dialled>>>,
+    current: Option<WeakDialling>,
     /// One after the other, without an open connection in between.
     failures: u32,
     last: Option<(Arc<Failure>, Instant)>,
     /// Whether the last one took longer than all its callers had, however little that was.
     given_up: bool,
-    /// Drives the current one on, whose callers may all have less time than it takes.
-    kept: Option<TaskGuard>,
+    /// Waits for the current one, whose callers may all have less time than it takes.
+    kept: Option<Arc<Waiters>>,
 }
 
 impl Slot {
@@ -114,7 +108,7 @@ impl Slot {
         let dials = self.dials();
         let under_way = dials.under_way();
         let waits = under_way.is_some() || dials.not_yet().is_some();
-        // This may be the last by now that holds the dial, whose end takes the lock.
+        // This may be the last by now who waits for the dial, and that takes the lock.
         drop(dials);
         if waits { State::Waiting } else { State::Closed }
     }
@@ -138,17 +132,17 @@ impl Slot {
         }
         if let Some(link) = self.link() {
             // It has been opened since the caller looked.
-            let link: BoxFuture<Dialled> = Box::pin(std::future::ready(Ok(link.get())));
-            return Ok(link.shared());
+            return Ok(Dialling::ended(link.get()));
         }
         if let Some(failure) = dials.not_yet() {
             return Err(failure::not_yet(failure));
         }
         dials.begun += 1;
         let timeout = timeout.unwrap_or(self.timeout);
-        let dialling = self.begin(dials.begun, timeout).shared();
+        let dialling = Dialling::begin(self, dials.begun, self.begin(dials.begun, timeout));
+        // The last who waited for the one before is on its way to say that it is given up.
+        dials.given_up |= dials.current.is_some();
         dials.current = dialling.downgrade();
-        dials.kept = None;
         if dials.given_up {
             dials.keep(&dialling);
         }
@@ -176,37 +170,44 @@ impl Slot {
     fn connected(&self, link: &Arc<Link>) {
         self.link.store(Some(Arc::clone(link)));
         let mut dials = self.dials();
-        *dials = Dials {
-            begun: dials.begun,
-            ..Dials::default()
-        };
+        let begun = dials.begun;
+        let before = mem::take(&mut *dials);
+        dials.begun = begun;
+        // Whoever waits is let go of without the lock, which the last of them takes.
         drop(dials);
+        drop(before);
         self.queue.serve();
     }
 
-    /// The state of the dials, if the `number`th is still the latest.
+    /// The state of the dials, if the `number`th is the latest, and has not ended.
     fn dials_at(&self, number: u64) -> Option<MutexGuard<'_, Dials>> {
-        Some(self.dials()).filter(|dials| dials.begun == number)
+        Some(self.dials()).filter(|dials| dials.begun == number && dials.current.is_some())
     }
 
-    fn failed(&self, number: u64, failure: &Arc<Failure>) {
+    /// The `number`th dial has ended, by `failure` if that says something of the node.
+    fn failed(&self, number: u64, failure: Option<&Arc<Failure>>) {
+        let Some(mut dials) = self.dials_at(number) else {
+            return;
+        };
+        let kept = dials.kept.take();
+        dials.current = None;
+        if let Some(failure) = failure {
+            dials.fail(failure);
+        }
+        drop(dials);
+        drop(kept);
+    }
+
+    /// Nobody waits for the dial any longer. Only if they have waited for a while it is held against the node.
+    pub(super) fn given_up(&self, number: u64, waited: Duration) {
         let Some(mut dials) = self.dials_at(number) else {
             return;
         };
         dials.current = None;
-        dials.failures = dials.failures.saturating_add(1);
-        dials.given_up = matches!(**failure, Failure::Abandoned(_));
-        let next = Instant::now() + backoff::after(dials.failures);
-        dials.last = Some((Arc::clone(failure), next));
-    }
-
-    /// Nobody waits for the dial any longer. Only if they have waited for a while it is held against the node.
-    fn given_up(&self, number: u64, waited: Duration) {
         if waited > backoff::PATIENCE {
-            self.failed(number, &Arc::new(Failure::Abandoned(waited)));
-        } else if let Some(mut dials) = self.dials_at(number) {
-            dials.given_up = true;
+            dials.fail(&Arc::new(Failure::Abandoned(waited)));
         }
+        dials.given_up = true;
     }
 
     fn dials(&self) -> MutexGuard<'_, Dials> {
@@ -220,16 +221,10 @@ async fn dialled(
     number: u64,
     opening: impl Future<Output = Result<Arc<Link>, Failure>>,
 ) -> Dialled {
-    let mut begun = Begun {
-        slot: Weak::clone(&slot),
-        number,
-        at: Some(Instant::now()),
-    };
     let home = Home::here();
     // Whoever waits beside would wait for ever if it unwound from here.
     let end = AssertUnwindSafe(home.poll_in(opening)).catch_unwind().await;
     let end = end.unwrap_or_else(|panic| Err(Failure::Panicked(words_of(&*panic))));
-    begun.at = None;
     // It says nothing of the node.
     let is_homeless = end.is_err() && home.has_ended();
     let end = end.map_err(|failure| {
@@ -242,12 +237,7 @@ async fn dialled(
     if let Some(slot) = slot.upgrade() {
         match &end {
             Ok(link) => slot.connected(link),
-            Err(_) if is_homeless => {
-                if let Some(mut dials) = slot.dials_at(number) {
-                    dials.current = None;
-                }
-            }
-            Err(failure) => slot.failed(number, failure),
+            Err(failure) => slot.failed(number, Some(failure).filter(|_| !is_homeless)),
         }
     }
     end
@@ -255,15 +245,21 @@ async fn dialled(
 
 impl Dials {
     fn under_way(&self) -> Option<Dialling> {
-        let dialling = self.current.as_ref().and_then(WeakShared::upgrade);
-        dialling.filter(|dialling| dialling.peek().is_none())
+        self.current.as_ref().and_then(WeakDialling::upgrade)
     }
 
-    /// Drives `dialling`, the current one, on. The caller holds it: its end takes the lock.
+    /// Lets `dialling` go on, if it is the current one.
     fn keep(&mut self, dialling: &Dialling) {
-        if self.kept.is_none() {
-            self.kept = task::spawn(Box::pin(dialling.clone().map(drop))).ok();
+        if self.kept.is_none() && self.current.is_some() {
+            self.kept = dialling.waiters_at(self.begun).cloned();
         }
+    }
+
+    fn fail(&mut self, failure: &Arc<Failure>) {
+        self.failures = self.failures.saturating_add(1);
+        self.given_up = false;
+        let next = Instant::now() + backoff::after(self.failures);
+        self.last = Some((Arc::clone(failure), next));
     }
 
     /// Why the last dial failed, if it is too early for the next one.
@@ -287,22 +283,6 @@ impl std::ops::Deref for OpenLink {
 
     fn deref(&self) -> &Link {
         self.0.as_ref().expect("it is there, or this were not made")
-    }
-}
-
-/// A dial that has begun. If all who wait for it go away, it is given up.
-struct Begun {
-    slot: Weak<Slot>,
-    number: u64,
-    at: Option<Instant>,
-}
-
-impl Drop for Begun {
-    fn drop(&mut self) {
-        let Some(at) = self.at else { return };
-        if let Some(slot) = self.slot.upgrade() {
-            slot.given_up(self.number, at.elapsed());
-        }
     }
 }
 
@@ -376,11 +356,13 @@ mod tests {
         let mut dialling = slot.dial(None).unwrap();
         let mut context = std::task::Context::from_waker(Waker::noop());
         assert!(dialling.poll_unpin(&mut context).is_pending());
-        advance(backoff::PATIENCE * 2).await;
+        advance(backoff::PATIENCE / 2).await;
         drop(dialling);
+        // Its task lets go of it meanwhile.
+        tokio::task::yield_now().await;
         let next: Option<Dialling> = next.lock().unwrap().take();
         let is_under_way = slot.dial(None).unwrap();
-        assert!(is_under_way.ptr_eq(&next.unwrap()));
+        assert!(is_under_way.is(&next.unwrap()));
     }
 
     /// Looks at `slot` while its only dial is dropped, which has been waited for so long.
