@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use tokio::net::TcpListener;
 use tonic::Code;
 use tower_micro::{
@@ -137,7 +138,7 @@ async fn a_node_that_says_nothing_to_tls_is_told_from_one_that_cannot_be_reached
 #[tokio::test]
 async fn a_client_without_tls_is_told_that_the_node_may_want_it() {
     let server = serve(&Secured::new(Signer::new().identity(NAME))).await;
-    refused(&server, H2::new(), "SETTINGS").await;
+    refused(&server, H2::new(), "want TLS").await;
 }
 
 #[tokio::test]
@@ -180,6 +181,17 @@ fn no_key_is_printed() {
     let signer = Signer::new();
     let own = signer.identity(NAME);
     let tls = trusting(&signer).identity(own.chain.as_bytes(), own.key.as_bytes());
-    let shown = format!("{:?}", H2::new().tls(tls.unwrap()));
-    assert!(!shown.contains("key: "), "{shown}");
+    let tls = tls.unwrap();
+    let shown = format!("{tls:?} {:?}", H2::new().tls(tls.clone()));
+    for form in forms_of(&own.key) {
+        assert!(!shown.contains(&form), "{form:?} in {shown}");
+    }
+}
+
+/// How a key might be printed: the lines of its PEM, or bytes, be they those of the PEM or the key's own.
+fn forms_of(pem: &str) -> Vec<String> {
+    let lines = pem.lines().filter(|line| !line.starts_with("-----"));
+    let own = STANDARD.decode(lines.clone().collect::<String>()).unwrap();
+    let bytes = [pem.as_bytes(), &own].map(|bytes| format!("{bytes:?}"));
+    lines.map(str::to_owned).chain(bytes).collect()
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tonic::Code;
 use tower_micro::{
-    BuildError, CallOptions, Hedge, Outlier, PoolOptions, Static,
+    BuildError, CallOptions, Hedge, Node, Outlier, PoolOptions, Proxy, Static,
     connect::{Connect, H2, Keepalive, Tonic},
 };
 
@@ -264,6 +264,67 @@ fn tonics_connections_with_https_and_without_tls_are_found_too() {
     let built = builder().registry(nodes).connect(https()).build();
     assert_eq!(built.unwrap_err().to_string(), error);
     assert_eq!(https().endpoint(Ok).check(), Ok(()));
+}
+
+/// `MICRO_PROXY`, and `MICRO_NETWORK_ADDRESS`.
+fn proxies(address: &str) -> [Proxy; 2] {
+    let [proxy, network] = [(); 2].map(|()| Some(address.to_owned()));
+    [
+        Proxy {
+            proxy,
+            ..Proxy::none()
+        },
+        Proxy {
+            network_address: network,
+            ..Proxy::none()
+        },
+    ]
+}
+
+/// What comes of a client of `connect` whose proxy is at `address`.
+fn built_through(address: &str, connect: impl Connect + Clone) -> Result<(), BuildError> {
+    let [by_proxy, by_network] = proxies(address).map(|proxy| {
+        let client = builder().registry(Static::default()).proxy(proxy);
+        client.connect(connect.clone()).build().map(drop)
+    });
+    assert_eq!(by_proxy, by_network);
+    by_proxy
+}
+
+#[tokio::test]
+async fn a_proxy_at_an_address_that_has_no_form_is_found_when_the_client_is_built() {
+    for (address, why) in [
+        ("http://10.0.0.1:8081", "a character other than"),
+        ("10.0.0.1:", "has no port"),
+        (":8081", "has no host"),
+        ("admin:s3cret@10.0.0.1:8081", "a character other than"),
+    ] {
+        let by_ours = built_through(address, H2::new()).unwrap_err();
+        let by_tonics = built_through(address, Tonic::new()).unwrap_err();
+        assert_eq!(by_ours, by_tonics);
+        let told = format!("{by_ours} {by_ours:?}");
+        assert!(!told.contains("s3cret"), "{told}");
+        let shown = format!("`{}`", address.replace("admin:s3cret", "…"));
+        for part in [why, &shown, "give `MICRO_PROXY` or `MICRO_NETWORK_ADDRESS`"] {
+            assert!(told.contains(part), "{part:?} in {told}");
+        }
+    }
+    for address in ["10.0.0.1:8081", "[::1]:8081", "proxy:8081"] {
+        assert_eq!(built_through(address, H2::new()), Ok(()), "{address}");
+        assert_eq!(built_through(address, Tonic::new()), Ok(()), "{address}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_has_an_address_of_whatever_form_is_dialled() {
+    let dial = |_: &Node| async { std::io::Result::Ok(tokio::io::empty()) };
+    let connect = H2::new().authority("proxy").unwrap().dial(dial);
+    assert_eq!(built_through("vsock:2:8081", connect), Ok(()));
+}
+
+#[test]
+fn a_client_with_a_proxy_is_built_where_no_runtime_is() {
+    assert_eq!(built_through("10.0.0.1:8081", Tonic::new()), Ok(()));
 }
 
 #[tokio::test]

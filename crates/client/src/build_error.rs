@@ -109,6 +109,16 @@ pub enum BuildError {
         /// Why it is no name.
         reason: InvalidServiceName,
     },
+    /// No connection can be made to the proxy's address.
+    #[error(
+        "no call could go through the proxy: {reason}; give `MICRO_PROXY` or `MICRO_NETWORK_ADDRESS` an address with its port, as in `10.0.0.1:8081`"
+    )]
+    ProxyAddress {
+        /// What was given, [without a user](tower_micro_registry::without_user).
+        given: String,
+        /// What the connections say, which names it.
+        reason: String,
+    },
     /// A method's name that no call can have.
     #[error("`{given}` is not a method: write `package.Service/Method`, each by itself")]
     Method {

@@ -4,11 +4,11 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use tokio::time::Instant;
+use tokio::{runtime::Handle, time::Instant};
 use tower_layer::{Identity, Layer, Stack};
 use tower_micro_call::{Body, CallOptions, Proxy, ReplayMemory};
-use tower_micro_registry::{Cache, CacheOptions, Registry, ServiceName};
-use tower_micro_selector::{Health, RegistrySelector, Selector};
+use tower_micro_registry::{Cache, CacheOptions, Registry, ServiceName, without_user};
+use tower_micro_selector::{Candidate, Health, RegistrySelector, Selector};
 
 use crate::{
     BuildError, Channel, Client, Connect, Onion, PoolOptions, Preset, Settings,
@@ -144,7 +144,8 @@ impl<W, C, K> ClientBuilder<W, C, K> {
         self
     }
 
-    /// Sends all calls through a proxy; [`Proxy::from_env`] reads go-micro's environment.
+    /// Sends all calls through a proxy; [`Proxy::from_env`] reads go-micro's environment. An address is checked by
+    /// [`build`](Self::build), if that is called on a runtime.
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.proxy = proxy;
         self
@@ -236,7 +237,7 @@ impl<W, C, K> ClientBuilder<W, C, K> {
         W: Layer<Call<C::Service>, Service: WrappedService<Body>> + Send + Sync + 'static,
     {
         self.connect.check()?;
-        check_proxy(&self.proxy)?;
+        check_proxy(&self.proxy, &self.connect)?;
         let settings = self.settings()?;
         let parts = Parts {
             settings: Arc::clone(&settings),
@@ -308,16 +309,29 @@ impl<W, C, K> ClientBuilder<W, C, K> {
 }
 
 /// A proxy that stands in for every service must be one, if it is no address.
-fn check_proxy(proxy: &Proxy) -> Result<(), BuildError> {
+fn check_proxy(proxy: &Proxy, connect: &impl Connect) -> Result<(), BuildError> {
     let way = proxy.resolve("any", &[]);
-    if !way.addresses.is_empty() {
-        return Ok(());
+    if let Some(address) = way.addresses.first() {
+        return check_address(address, connect);
     }
     let given = way.service.to_owned();
     match ServiceName::new(way.service) {
         Ok(_) => Ok(()),
         Err(reason) => Err(BuildError::Proxy { given, reason }),
     }
+}
+
+/// Which addresses can be dialled is for the connections to say, which are not opened for it.
+fn check_address(address: &str, connect: &impl Connect) -> Result<(), BuildError> {
+    // One may need a task, as tonic's does: without a runtime the first call tells.
+    if Handle::try_current().is_err() {
+        return Ok(());
+    }
+    let made = connect.connect(&Candidate::at(address), None);
+    made.map(drop).map_err(|error| BuildError::ProxyAddress {
+        given: without_user(address).into_owned(),
+        reason: error.text().to_owned(),
+    })
 }
 
 impl<W, C, K: fmt::Debug> fmt::Debug for ClientBuilder<W, C, K> {

@@ -32,8 +32,12 @@ pub use self::{
 /// Only [`connect`](Self::connect) must be there. The rest tells the pool what it cannot see from outside, so a connector around another
 /// hands all of it on: what is left out is as if the connections looked after themselves, each alone.
 ///
+/// Connections are kept by the address of a node, and by nothing else: whatever decides how one is made is to go with the address. A node
+/// that is announced anew at the same address, with other metadata, goes on with the connections that it has, and those are opened again as
+/// they were at first; two nodes of one address share theirs.
+///
 /// # Example
-/// One connector for most nodes, and another for those that the registry marks:
+/// One connector for most nodes, and another for those that the registry marks, as long as they have that address:
 /// ```
 /// use std::time::Duration;
 /// use tower_micro_call::{BoxFuture, Error};

@@ -38,7 +38,9 @@ type Template = dyn Fn(Endpoint) -> Result<Endpoint, tonic::transport::Error> + 
 /// A request stream that goes on when its call has ended is reset. Requests are written together where they come together, unless
 /// an [`endpoint`](Tonic::endpoint) is given. The connect timeout of a channel is that of the call for which it was made.
 ///
-/// The address comes from the registry; what proves a node's identity does not: scheme, `:authority` and TLS come from here.
+/// The address comes from the registry; scheme, `:authority` and TLS come from here. But a node has only to prove that it is the host of
+/// its address, unless TLS is given a `domain_name`: see [`endpoint`](Tonic::endpoint). [`H2`](super::H2) with `tls` leaves the registry no
+/// say in it.
 ///
 /// # Example
 /// ```
@@ -68,8 +70,11 @@ impl Tonic {
         Self::default()
     }
 
-    /// Sends `authority` in `:authority`, for every node. With `https`, set TLS up in [`endpoint`](Self::endpoint): no client is built
-    /// without one, for tonic by itself speaks plaintext then.
+    /// Sends `authority` in `:authority`, for every node. TLS does not verify it: that is for its `domain_name`.
+    ///
+    /// With `https`, set TLS up in [`endpoint`](Self::endpoint). Whether that is done is checked only where no `endpoint` is given: then no
+    /// client is built. With one that sets no TLS up, tonic sends plaintext, unless it has a feature for TLS, with which it does not connect.
+    /// Prefer [`H2`](super::H2) with `tls`.
     ///
     /// # Errors
     /// If it is not `scheme://host[:port]`.
@@ -87,6 +92,10 @@ impl Tonic {
     }
 
     /// Changes the [`Endpoint`] of every connection: TLS, windows, keepalive.
+    ///
+    /// TLS is used only with an [`authority`](Self::authority) of `https`, and needs the feature `tls-ring` or `tls-aws-lc`. Set the
+    /// `domain_name` of its `ClientTlsConfig`: without one tonic verifies the host of the node's address, and so the registry says who is
+    /// believed.
     #[must_use]
     pub fn endpoint(
         mut self,

@@ -51,6 +51,12 @@ pub trait Dial: Send + Sync + 'static {
         let _ = node;
         Ok(())
     }
+
+    /// What is told of `node` when the connect timeout has passed before the dial has ended: a phrase without a full stop.
+    fn silence(&self, node: &Node) -> &'static str {
+        let _ = node;
+        "what is dialled does not answer"
+    }
 }
 
 impl<F, Fut, T> Dial for F

@@ -47,7 +47,7 @@ pub(super) async fn open(
     room: &Arc<Room>,
     queue: &Arc<Queue>,
 ) -> Result<Arc<Link>, Failure> {
-    let mut stage = Stage::first(&node.address);
+    let mut stage = Stage::Dialling(connect.dial.silence(node));
     let opening = handshake(connect, node, &mut stage);
     let Ok(opened) = timeout(budget, opening).await else {
         return Err(Failure::TooLate(budget, stage));

@@ -43,6 +43,15 @@ impl Dial for Tcp {
     fn check(&self, node: &Node) -> Result<(), BoxError> {
         Ok(node.check_address()?)
     }
+
+    fn silence(&self, node: &Node) -> &'static str {
+        let is_name = node.address.parse::<SocketAddr>().is_err();
+        if is_name {
+            "its name is not resolved, or none of its addresses answers"
+        } else {
+            "the address does not answer"
+        }
+    }
 }
 
 #[derive(Debug, ThisError)]
@@ -161,6 +170,15 @@ mod tests {
         let sorted = ["[::1]:1", "10.0.0.1:1", "[::2]:1", "10.0.0.2:1", "[::3]:1"];
         assert_eq!(in_turn(addresses(&mixed)), addresses(&sorted));
         assert_eq!(in_turn(Vec::new()), []);
+    }
+
+    #[test]
+    fn only_a_name_may_take_too_long_to_be_resolved() {
+        let silence = |address| Tcp::new().silence(&Node::new("a", address));
+        for address in ["10.0.0.1:1", "[::1]:1"] {
+            assert_eq!(silence(address), "the address does not answer");
+        }
+        assert!(silence("a:1").contains("its name is not resolved"));
     }
 
     #[tokio::test]
