@@ -13,7 +13,10 @@ pub enum Wish {
     /// A short text.
     Help,
     /// The names of the cases.
-    List,
+    List {
+        /// As in the table.
+        only: String,
+    },
     /// Some calls of one case, and not a word.
     Case {
         /// Which one.
@@ -99,9 +102,10 @@ impl Given {
 
     fn wish(self) -> Wish {
         let plan = self.plan();
+        let only = self.only.unwrap_or_default();
         match self.case {
             _ if self.help => Wish::Help,
-            _ if self.list => Wish::List,
+            _ if self.list => Wish::List { only },
             _ if self.serve.is_some() => Wish::Serve(self.serve.unwrap_or_default()),
             Some(name) => Wish::Case {
                 name,
@@ -109,7 +113,7 @@ impl Given {
             },
             None => Wish::Table {
                 plan,
-                only: self.only.unwrap_or_default(),
+                only,
                 instructions: self.instructions,
             },
         }
@@ -171,6 +175,15 @@ mod tests {
             calls: 7,
         };
         assert_eq!(parsed("--case full --iterations 7 --quiet"), Ok(full));
+    }
+
+    #[test]
+    fn those_that_are_listed_are_those_of_the_table() {
+        let only = "full".into();
+        assert_eq!(
+            parsed("--only full --quick --list"),
+            Ok(Wish::List { only })
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{fmt, thread};
 
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// Where the client runs, and where the servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,13 +14,16 @@ pub struct Cores {
 }
 
 impl Cores {
-    /// The last one for the client, the first for the servers; `None` if there is but one.
+    /// Of the processors that this thread may run on the last one for the client, the first for the servers; `None` if there is but one.
     pub fn apart() -> Option<Self> {
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        (cores > 1).then(|| Self {
-            client: cores - 1,
-            servers: 0,
-        })
+        Self::of(&sched_getaffinity(None).ok()?)
+    }
+
+    fn of(allowed: &CpuSet) -> Option<Self> {
+        let mut cores = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core));
+        let servers = cores.next()?;
+        let client = cores.next_back()?;
+        Some(Self { client, servers })
     }
 }
 
@@ -40,6 +43,16 @@ impl Pinned {
             Some(cores) if here(cores.client) => Self::Apart(cores),
             _ => Self::No,
         }
+    }
+
+    /// What would come of it, tried by a thread that ends at once.
+    pub fn tried() -> Self {
+        let tried = thread::spawn(|| {
+            let cores = Cores::apart()?;
+            (here(cores.servers) && here(cores.client)).then_some(cores)
+        });
+        let cores = tried.join().ok().flatten();
+        cores.map_or(Self::No, Self::Apart)
     }
 
     /// Where the servers belong.
@@ -73,4 +86,28 @@ pub fn here(core: usize) -> bool {
     let mut cores = CpuSet::new();
     cores.set(core);
     sched_setaffinity(None, &cores).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processors_that_we_may_not_run_on_are_left_alone() {
+        let of = |allowed: &[usize]| {
+            let mut cores = CpuSet::new();
+            allowed.iter().for_each(|&core| cores.set(core));
+            Cores::of(&cores)
+        };
+        let (servers, client) = (2, 7);
+        assert_eq!(of(&[2, 5, 7]), Some(Cores { client, servers }));
+        assert_eq!(of(&[3]), None);
+    }
+
+    #[test]
+    fn trying_leaves_this_thread_where_it_was() {
+        let before = Cores::apart();
+        Pinned::tried();
+        assert_eq!(Cores::apart(), before);
+    }
 }

@@ -13,9 +13,12 @@ use std::{
     time::Duration,
 };
 
-use tower_micro_bench::faults::{
-    self, Isolation, Outcome, Row, Scenario, Trial,
-    arguments::{self, Wish},
+use tower_micro_bench::{
+    faults::{
+        self, Isolation, Outcome, Row, Scenario, Trial,
+        arguments::{self, Wish},
+    },
+    pin::Pinned,
 };
 
 /// The variable that says where the figures go.
@@ -103,19 +106,23 @@ fn tabulate(trials: &[Trial], quick: bool, chart: Option<&Path>) -> Done {
     if let Some(chart) = chart {
         fs::write(chart, drawn)?;
     }
-    say(&faults::table(&rows))
+    say(&format!("{}\n{}\n", faults::table(&rows), Pinned::tried()))?;
+    match faults::broken(&rows) {
+        0 => Ok(()),
+        broken => Err(format!("{broken} of {} runs are broken", rows.len()).into()),
+    }
 }
 
 fn row(trial: Trial, quick: bool, isolation: &Isolation) -> Result<Row, Box<dyn Error>> {
-    let skipped = |skipped: String| Row::of(trial, Outcome::Skipped { skipped });
     if let (Scenario::BlackHoleDrop, Isolation::Shared(reason)) = (trial.scenario, isolation) {
-        return Ok(skipped(reason.clone()));
+        let skipped = reason.clone();
+        return Ok(Row::of(trial, Outcome::Skipped { skipped }));
     }
     let mut command = isolation.command()?;
     command.args(arguments::words(trial, quick));
     let said = match finished(&mut command)? {
         Ok(said) => said,
-        Err(reason) => return Ok(skipped(reason)),
+        Err(broken) => return Ok(Row::of(trial, Outcome::Broken { broken })),
     };
     Ok(serde_json::from_str(&said)?)
 }

@@ -103,7 +103,9 @@ fn run(name: &str, calls: u64) -> Done {
     let client = load::prepare(variant, &addresses, &runtime)?;
     let payload = Bytes::from(vec![b'x'; COUNTED_PAYLOAD]);
     for calls in [WARM_UP, calls] {
-        client.run(&runtime, COUNTED_IN_FLIGHT, &payload, Extent::Calls(calls));
+        let round = client.run(&runtime, COUNTED_IN_FLIGHT, &payload, Extent::Calls(calls));
+        let answered = round.answered();
+        answered.map_err(|unanswered| format!("{name}: {unanswered}"))?;
     }
     Ok(())
 }

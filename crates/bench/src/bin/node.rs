@@ -64,11 +64,16 @@ fn duty(mut words: impl Iterator<Item = String>) -> Result<Option<Duty>, Box<dyn
             "--listen" => duty.listen = value()?.parse()?,
             "--service-micros" => duty.service_time = Duration::from_micros(value()?.parse()?),
             "--ledger" => duty.ledger = Some(Ledger::open(value()?.as_ref())?),
-            "--core" => drop(pin::here(value()?.parse()?)),
+            "--core" => run_on(value()?.parse()?)?,
             "--black-hole" => duty.black_hole = true,
             "--help" => return Ok(None),
             _ => return Err(format!("{word:?} is not known: see --help").into()),
         }
     }
     Ok(Some(duty))
+}
+
+fn run_on(core: usize) -> Result<(), String> {
+    let refused = || format!("the system does not let us run on processor {core}");
+    pin::here(core).then_some(()).ok_or_else(refused)
 }

@@ -19,6 +19,7 @@ use tower_micro_bench::{
     figures::figures,
     instructions,
     measure::{Plan, measure},
+    pin::Pinned,
     report,
 };
 
@@ -36,7 +37,7 @@ What a unary call costs in each layer, over a service that answers at once.
   --iterations N       calls of each case in a round
   --no-instructions    do not have callgrind count: it takes some minutes
   --instructions FILE  put these counts into the table: lines of a case, a tab, a number
-  --list               the names of the cases
+  --list               the names of the cases, of all that --only leaves
   --case NAME          run one case --iterations times and say nothing, for a profiler
   --serve NAME         run one case as often as each line of the input says, and say what it cost
   --help               this
@@ -64,7 +65,7 @@ fn main() -> ExitCode {
 fn perform() -> Done {
     match arguments::parse(env::args().skip(1))? {
         Wish::Help => say(HELP),
-        Wish::List => say(&names()),
+        Wish::List { only } => say(&names(&only)),
         Wish::Case { name, calls } => run(&name, calls),
         Wish::Serve(name) => serve(&name),
         Wish::Table {
@@ -80,8 +81,8 @@ fn say(text: &str) -> Done {
     Ok(io::stdout().write_all(text.as_bytes())?)
 }
 
-fn names() -> String {
-    let names = cases::all().into_iter().map(|case| case.name);
+fn names(only: &str) -> String {
+    let names = wanted(only).into_iter().map(|case| case.name);
     names.flat_map(|name| [name, "\n"]).collect()
 }
 
@@ -102,7 +103,8 @@ fn tabulate(only: &str, plan: Plan, counts: Option<&Path>) -> Done {
     let rows = figures(&cases, &measured, &counted.unwrap_or_default());
     let out = env::var_os(OUT).map_or_else(PathBuf::new, PathBuf::from);
     fs::write(out.join("overhead.json"), report::json(&rows))?;
-    say(&(report::table(&rows) + &report::warning(&measured)))
+    let warnings = report::warning(&measured) + &cases::warning(&cases, Pinned::tried());
+    say(&(report::table(&rows) + &warnings))
 }
 
 /// The cases whose names begin with `only`, and whatever they are compared with.

@@ -15,7 +15,7 @@ mod threads;
 
 pub(crate) mod tracing;
 
-use crate::{case::Case, cost::Run};
+use crate::{case::Case, cost::Run, pin::Pinned};
 
 /// All of them.
 pub fn all() -> Vec<Case> {
@@ -30,6 +30,11 @@ pub fn all() -> Vec<Case> {
         threads::CASES,
     ]
     .concat()
+}
+
+/// What is said under a table of `cases` if they are not run as they should be.
+pub fn warning(cases: &[Case], pinned: Pinned) -> String {
+    threads::warning(cases, pinned)
 }
 
 /// The one called `name`, set up.

@@ -18,7 +18,7 @@ use crate::{
     cost::{Cost, Run},
     goal::Goal,
     mock::Mock,
-    pin,
+    pin::{self, Cores, Pinned},
     request::unary,
 };
 
@@ -37,6 +37,17 @@ pub(super) const CASES: &[Case] = &[
         .over("empty-two-threads")
         .goal(Goal::times(1.5, "full-two-clients")),
 ];
+
+/// What is said under a table of `cases` whose threads share a processor.
+pub(super) fn warning(cases: &[Case], pinned: Pinned) -> String {
+    let ours = |case: &Case| CASES.iter().any(|own| own.name == case.name);
+    match pinned {
+        Pinned::No if cases.iter().any(ours) => {
+            "\nThe two threads of a case are not pinned to processors of their own: their times say little.\n".into()
+        }
+        _ => String::new(),
+    }
+}
 
 /// So many calls are made before those that are measured: a processor that had nothing to do is slow at first.
 const AWAKE: u64 = 5_000;
@@ -65,9 +76,10 @@ impl Pair {
         other: impl FnOnce() -> R + Send + 'static,
     ) -> Self {
         let start = Arc::new(Barrier::new(2));
+        let cores = Cores::apart();
         Self([
-            Worker::new(0, Arc::clone(&start), one),
-            Worker::new(1, start, other),
+            Worker::new(cores.map(|cores| cores.servers), Arc::clone(&start), one),
+            Worker::new(cores.map(|cores| cores.client), start, other),
         ])
     }
 }
@@ -90,14 +102,15 @@ struct Worker {
 
 impl Worker {
     fn new<R: Run>(
-        core: usize,
+        core: Option<usize>,
         start: Arc<Barrier>,
         make: impl FnOnce() -> R + Send + 'static,
     ) -> Self {
         let (begin, calls) = channel();
         let (costs, cost) = channel();
         thread::spawn(move || {
-            pin::here(core);
+            // Where this is refused, the table says so: see `warning`.
+            core.map(pin::here);
             let mut run = make();
             for calls in calls {
                 start.wait();
@@ -117,5 +130,22 @@ impl Worker {
 
     fn cost(&self) -> Cost {
         self.cost.recv().expect("nothing in a case fails")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cases::bare;
+
+    #[test]
+    fn threads_that_share_a_processor_are_told_of() {
+        let apart = Pinned::Apart(Cores {
+            client: 1,
+            servers: 0,
+        });
+        assert!(warning(CASES, Pinned::No).contains("not pinned"));
+        assert_eq!(warning(CASES, apart), "");
+        assert_eq!(warning(bare::CASES, Pinned::No), "");
     }
 }

@@ -54,6 +54,7 @@ fn cell(svg: &mut Svg, y: f64, row: &Row) {
     let x = LEFT + CELL * column.unwrap_or_default() as f64;
     let (class, text) = match &row.outcome {
         Outcome::Skipped { .. } => ("none", "not run".into()),
+        Outcome::Broken { .. } => ("bad", "broken".into()),
         Outcome::Measured(figures) => (colour(row.scenario, figures), said(figures)),
     };
     svg.bar([x + 1.0, y, CELL - 2.0, LINE - 3.0], class);

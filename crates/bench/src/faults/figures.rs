@@ -28,12 +28,14 @@ type Ledgers = [Vec<Record>];
 pub(super) fn figures(trial: Trial, ended: &[Ended], ledgers: &Ledgers, marks: Marks) -> Figures {
     let during: Vec<_> = ended
         .iter()
-        .filter(|call| call.at() >= marks.fault && call.began < marks.healed)
+        .filter(|call| call.at() >= marks.fault && call.began < marks.healing)
         .collect();
     let took = sorted(during.iter().map(|call| call.took as f64));
-    let in_fault = |record: &&Record| (marks.fault..marks.healed).contains(&record.at);
+    // Whenever they were: those of a call that was under way when it happened are in part before the fault.
+    let ids: HashSet<_> = during.iter().map(|call| call.id).collect();
+    let in_fault = |record: &&Record| ids.contains(&record.id);
     let attempts = attempts(ledgers).filter(in_fault).count() as u64;
-    let seconds = (marks.healed - marks.fault) as f64 / 1e6;
+    let seconds = (marks.healing - marks.fault) as f64 / 1e6;
     Figures {
         calls: ended.len() as u64,
         failed: ended.iter().filter(|call| call.failure.is_some()).count() as u64,
@@ -43,6 +45,7 @@ pub(super) fn figures(trial: Trial, ended: &[Ended], ledgers: &Ledgers, marks: M
         max_us: took.last().copied().unwrap_or_default(),
         amplification: over((attempts + marks.dials.failed) as f64, during.len() as f64),
         dials_per_s: marks.dials.begun as f64 / seconds / trial.scenario.faulty() as f64,
+        fault_s: seconds,
         recovered_ms: recovered(trial.scenario, ended, ledgers, marks),
         calm_p99_us: calm(ended, marks),
         codes: codes(ended),
@@ -78,9 +81,9 @@ fn calm(ended: &[Ended], marks: Marks) -> Option<f64> {
     (!took.is_empty()).then(|| at(&took, 0.99))
 }
 
-/// Milliseconds from the end of the fault to when each node that had failed has most of its share of the calls again.
+/// Milliseconds from when healing was done to when each node that had failed has most of its share of the calls again.
 ///
-/// Only calls that began after the fault count: a node that stood still executes at once what has piled up.
+/// Only calls that began after that count: a node that stood still executes at once what has piled up.
 fn recovered(scenario: Scenario, ended: &[Ended], ledgers: &Ledgers, marks: Marks) -> Option<f64> {
     let failed: &[usize] = match scenario {
         Scenario::AllDown | Scenario::RollingRestart => &[0, 1, 2],
@@ -144,6 +147,7 @@ mod tests {
     /// A fault from the first second to the second, and two seconds after it.
     const MARKS: Marks = Marks {
         fault: SECOND,
+        healing: 2 * SECOND,
         healed: 2 * SECOND,
         end: 4 * SECOND,
         dials: Dials {
@@ -196,7 +200,10 @@ mod tests {
             call(3 * SECOND, 99),
         ];
         let ledgers = [
-            vec![executed_at(1, SECOND + 5), executed_at(3, 3 * SECOND)],
+            vec![
+                executed_at(SECOND + 1, SECOND + 5),
+                executed_at(3 * SECOND, 3 * SECOND),
+            ],
             vec![],
             vec![],
         ];
@@ -204,6 +211,41 @@ mod tests {
         assert_eq!(figures.amplification, 2.0);
         assert_eq!(figures.dials_per_s, 4.0);
         assert_eq!((figures.calls, figures.max_us), (3, 10.0));
+    }
+
+    #[test]
+    fn an_attempt_belongs_to_the_fault_if_its_call_does() {
+        let accepted = Record {
+            kind: Kind::Accepted,
+            ..executed_at(0, SECOND + 7)
+        };
+        let ended = [
+            call(SECOND - 10, 50),
+            call(SECOND - 99, 5),
+            call(2 * SECOND - 5, 50),
+        ];
+        let ledgers = [
+            vec![executed_at(SECOND - 10, SECOND - 5), accepted],
+            vec![executed_at(SECOND - 99, SECOND - 98)],
+            vec![executed_at(2 * SECOND - 5, 2 * SECOND + 5)],
+        ];
+        let marks = Marks {
+            dials: Dials::default(),
+            ..MARKS
+        };
+        assert_eq!(figures(TRIAL, &ended, &ledgers, marks).amplification, 1.0);
+    }
+
+    #[test]
+    fn the_time_that_healing_takes_is_no_part_of_the_fault() {
+        let marks = Marks {
+            healed: 3 * SECOND,
+            ..MARKS
+        };
+        let ended = [call(SECOND + 1, 10), call(2 * SECOND + 1, 99)];
+        let figures = figures(TRIAL, &ended, &[vec![], vec![], vec![]], marks);
+        assert_eq!((figures.fault_s, figures.dials_per_s), (1.0, 4.0));
+        assert_eq!(figures.max_us, 10.0);
     }
 
     #[test]

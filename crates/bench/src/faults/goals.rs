@@ -5,8 +5,11 @@ use super::{CALLERS, Figures, NODES, Scenario};
 /// Attempts a call, with all nodes down.
 const AMPLIFICATION: f64 = 1.02;
 
-/// Dials a second of a node that is down, on average over a fault of some length.
+/// Dials a second of a node that is down, on average over a fault of ten seconds.
 const DIALS: f64 = 1.0;
+
+/// Seconds from which on it is one of ten: the clock may be set meanwhile.
+const LONG: f64 = 9.5;
 
 /// And while it has been down for a second or two only: the first five of 100 ms × 1.6 come within the first.
 const DIALS_AT_FIRST: f64 = 4.0;
@@ -49,7 +52,8 @@ fn missed(scenario: Scenario, idempotent: bool, figures: &Figures) -> Vec<String
     if scenario == Scenario::AllDown && figures.amplification > AMPLIFICATION {
         missed.push(format!("ampl. <= {AMPLIFICATION}"));
     }
-    if let Some(most) = dials(scenario).filter(|most| figures.dials_per_s > *most) {
+    if let Some(most) = dials(scenario, figures.fault_s).filter(|most| figures.dials_per_s > *most)
+    {
         missed.push(format!("dials/s <= {most}"));
     }
     if let Some(slower) = slower(scenario).filter(|_| idempotent) {
@@ -74,10 +78,16 @@ const fn failures(scenario: Scenario, idempotent: bool) -> Option<u64> {
     }
 }
 
-const fn dials(scenario: Scenario) -> Option<f64> {
+fn dials(scenario: Scenario, seconds: f64) -> Option<f64> {
+    let most = if seconds < LONG {
+        DIALS_AT_FIRST
+    } else {
+        DIALS
+    };
     match scenario {
-        Scenario::Sigstop | Scenario::AllDown => Some(DIALS),
-        Scenario::Kill9 | Scenario::GracefulStop => Some(DIALS_AT_FIRST),
+        Scenario::Kill9 | Scenario::GracefulStop | Scenario::Sigstop | Scenario::AllDown => {
+            Some(most)
+        }
         _ => None,
     }
 }
@@ -138,6 +148,7 @@ mod tests {
         let eager = Figures {
             amplification: 1.03,
             dials_per_s: 1.5,
+            fault_s: 10.0,
             ..failed(20_000)
         };
         let verdict = verdict(Scenario::AllDown, true, &eager);
@@ -155,6 +166,20 @@ mod tests {
             verdict(Scenario::Kill9, true, &eager(600.0)),
             "NO: dials/s <= 4"
         );
+    }
+
+    #[test]
+    fn a_fault_is_long_by_its_time_and_not_by_its_name() {
+        let lasting = |fault_s| Figures {
+            dials_per_s: 1.5,
+            fault_s,
+            ..failed(0)
+        };
+        for scenario in [Scenario::Sigstop, Scenario::Kill9] {
+            assert_eq!(verdict(scenario, true, &lasting(3.0)), "yes");
+            let verdict = verdict(scenario, true, &lasting(10.0));
+            assert_eq!(verdict, "NO: dials/s <= 1");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::time::Duration;
 pub use self::{
     chart::chart,
     network::Isolation,
-    row::{Figures, Outcome, Row, json, table},
+    row::{Figures, Outcome, Row, broken, json, table},
     run::{Unrun, run},
     scenario::{Pace, Scenario},
 };

@@ -28,10 +28,15 @@ pub struct Row {
 pub enum Outcome {
     /// Figures.
     Measured(Figures),
-    /// Nothing.
+    /// Nothing: the system does not let us.
     Skipped {
         /// Why.
         skipped: String,
+    },
+    /// Nothing: the run crashed, or did not end.
+    Broken {
+        /// How.
+        broken: String,
     },
 }
 
@@ -54,7 +59,9 @@ pub struct Figures {
     pub amplification: f64,
     /// Connections that were asked for, a second and a faulty node.
     pub dials_per_s: f64,
-    /// From the end of the fault to when the node has 90 % of its share again; none if it has not, in the time there is.
+    /// How long the fault lasted.
+    pub fault_s: f64,
+    /// From when everything was healed to when the node has 90 % of its share again; none if it has not, in the time there is.
     pub recovered_ms: Option<f64>,
     /// All but a hundredth took no longer before the fault; none if it was there from the beginning.
     pub calm_p99_us: Option<f64>,
@@ -85,6 +92,12 @@ pub fn json(rows: &[Row]) -> serde_json::Result<String> {
     Ok(format!("[\n  {}\n]\n", lines?.join(",\n  ")))
 }
 
+/// How many runs are broken.
+pub fn broken(rows: &[Row]) -> usize {
+    let broken = |row: &&Row| matches!(row.outcome, Outcome::Broken { .. });
+    rows.iter().filter(broken).count()
+}
+
 /// The table, with a verdict on each row.
 pub fn table(rows: &[Row]) -> String {
     let mut text = format!(
@@ -113,6 +126,7 @@ fn line(row: &Row) -> String {
     let begin = format!("{:18} {:18} {idempotent:5}", row.scenario, row.variant);
     let figures = match &row.outcome {
         Outcome::Skipped { skipped } => return format!("{begin} skipped: {skipped}\n"),
+        Outcome::Broken { broken } => return format!("{begin} NO: {broken}\n"),
         Outcome::Measured(figures) => figures,
     };
     let back = figures.recovered_ms.map(|back| format!("{back:.0}"));
@@ -151,7 +165,10 @@ mod tests {
         let skipped = Outcome::Skipped {
             skipped: "not root".into(),
         };
-        for outcome in [Outcome::Measured(measured), skipped] {
+        let broken = Outcome::Broken {
+            broken: "it crashed".into(),
+        };
+        for outcome in [Outcome::Measured(measured), skipped, broken] {
             let rows = vec![Row::of(TRIAL, outcome)];
             let read: Vec<Row> = serde_json::from_str(&json(&rows).unwrap()).unwrap();
             assert_eq!(read, rows);
@@ -174,6 +191,18 @@ mod tests {
         let skipped = Outcome::Skipped {
             skipped: "not root".into(),
         };
-        assert!(table(&[Row::of(TRIAL, skipped)]).contains("skipped: not root"));
+        let rows = [Row::of(TRIAL, skipped)];
+        assert!(table(&rows).contains("skipped: not root"));
+        assert_eq!(broken(&rows), 0);
+    }
+
+    #[test]
+    fn a_run_that_crashed_misses_every_goal() {
+        let crashed = Outcome::Broken {
+            broken: "it crashed".into(),
+        };
+        let rows = [Row::of(TRIAL, crashed)];
+        assert!(table(&rows).ends_with(" NO: it crashed\n"));
+        assert_eq!(broken(&rows), 1);
     }
 }

@@ -65,7 +65,7 @@ impl Scenario {
         }
     }
 
-    /// Whether the fault lasts so long that dials in it can be averaged.
+    /// Whether its name says how long it lasts.
     pub const fn is_long(self) -> bool {
         matches!(self, Self::Sigstop | Self::AllDown)
     }

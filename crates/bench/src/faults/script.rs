@@ -19,6 +19,9 @@ const RESTARTS: usize = 5;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Marks {
     pub(super) fault: u64,
+    /// When healing began, which is when the dials were counted.
+    pub(super) healing: u64,
+    /// When it was done.
     pub(super) healed: u64,
     pub(super) end: u64,
     pub(super) dials: Dials,
@@ -89,12 +92,13 @@ impl Stage {
         self.fail(pace)?;
         sleep(pace.of(self.scenario));
         // What a node that comes back is asked for is no longer part of the fault.
-        let dials = Dials::so_far()?.since(before);
+        let (healing, dials) = (ledger::now(), Dials::so_far()?.since(before));
         self.heal()?;
         let healed = ledger::now();
         sleep(pace.after);
         Ok(Marks {
             fault,
+            healing,
             healed,
             end: ledger::now(),
             dials,

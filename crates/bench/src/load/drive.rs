@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use thiserror::Error;
 use tokio::{runtime::Runtime, task::JoinSet, time::Instant};
 
 use crate::{
@@ -47,10 +48,30 @@ impl Round {
         self.latencies.len() as u64 + self.errors
     }
 
+    /// Nothing, if every call was answered: those that fail cost something else.
+    ///
+    /// # Errors
+    /// [`Unanswered`].
+    pub fn answered(&self) -> Result<(), Unanswered> {
+        let (errors, calls) = (self.errors, self.calls());
+        match errors {
+            0 => Ok(()),
+            _ => Err(Unanswered { errors, calls }),
+        }
+    }
+
     fn add(&mut self, other: Self) {
         self.latencies.extend(other.latencies);
         self.errors += other.errors;
     }
+}
+
+/// A round in which calls failed.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("{errors} of {calls} calls failed")]
+pub struct Unanswered {
+    errors: u64,
+    calls: u64,
 }
 
 /// A client that is ready to call.
@@ -159,5 +180,22 @@ impl End {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let more = id < self.calls && self.time.is_none_or(|end| now < end);
         more.then_some(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_in_which_calls_failed_says_how_many() {
+        let mut round = Round {
+            latencies: vec![1_000; 5],
+            ..Round::default()
+        };
+        assert_eq!(round.answered(), Ok(()));
+        round.errors = 2;
+        let complaint = round.answered().unwrap_err().to_string();
+        assert_eq!(complaint, "2 of 7 calls failed");
     }
 }

@@ -91,6 +91,8 @@ fn verdicts_of(goal: &Goal, rows: &[&Row]) -> Vec<String> {
         median(own.iter().map(|row| row.allocations)),
         goal.allocations,
     );
+    let errors: u64 = own.iter().map(|row| row.errors).sum();
+    at_most("errors", errors as f64, 0.0);
     if let Some(count) = own.iter().find_map(|row| row.instructions) {
         at_most("instructions", count, goal.instructions);
     }
@@ -148,6 +150,20 @@ mod tests {
             .find(|line| line.contains("over volo"))
             .unwrap();
         assert!(line.contains("1.25") && line.ends_with("NO"), "{verdicts}");
+    }
+
+    #[test]
+    fn a_call_of_ours_that_failed_in_any_setting_is_one_too_many() {
+        let mut rows = [16, 64].map(|in_flight| row(Variant::TowerMicroH2, in_flight, 1.0));
+        let line = |rows: &[Row]| {
+            let verdicts = verdicts(rows);
+            let line = verdicts.lines().find(|line| line.contains("errors"));
+            line.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        };
+        let (none, one) = ("errors 0.00 <= 0 yes", "errors 1.00 <= 0 NO");
+        assert_eq!(line(&rows), Some(format!("tower-micro-h2 {none}")));
+        rows[1].errors = 1;
+        assert_eq!(line(&rows), Some(format!("tower-micro-h2 {one}")));
     }
 
     #[test]

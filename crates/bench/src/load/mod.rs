@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 
 pub use self::{
     chart::chart,
-    drive::{Extent, Load, Round, prepare},
+    drive::{Extent, Load, Round, Unanswered, prepare},
     measure::{Unmeasured, measure},
     row::{Row, json, table},
 };

@@ -2,14 +2,17 @@
 
 use std::{
     net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
 
-use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use tonic::{body::Body, transport::Channel};
-use tower::{Service, ServiceBuilder, ServiceExt, util::BoxCloneService};
+use tower::{Service, ServiceBuilder, ServiceExt, util::Oneshot};
 use tower_resilience::{
     circuitbreaker::{CircuitBreakerError, CircuitBreakerLayer},
     retry::RetryLayer,
@@ -30,12 +33,11 @@ const CALLS_NEEDED: usize = 5;
 const OPEN: Duration = Duration::from_secs(1);
 
 type Failed = CircuitBreakerError<TimeLimiterError<tonic::transport::Error>>;
-type Node = BoxCloneService<Request<Repeatable>, Response<Body>, Failed>;
 
 /// Retry over a round robin over the nodes, each in its breaker.
 pub(super) fn client(nodes: &[SocketAddr], terms: Terms) -> Result<impl Echo + use<>, Unbuilt> {
     let attempts = if terms.idempotent { ATTEMPTS } else { 1 };
-    let nodes: Result<Vec<_>, _> = nodes
+    let nodes: Result<Arc<[_]>, _> = nodes
         .iter()
         .map(|address| node(channel(*address), terms.deadline / attempts))
         .collect();
@@ -51,7 +53,17 @@ pub(super) fn client(nodes: &[SocketAddr], terms: Terms) -> Result<impl Echo + u
     Ok(Generated::over(stack, None))
 }
 
-fn node(channel: Channel, limit: Duration) -> Result<Node, Unbuilt> {
+fn node(
+    channel: Channel,
+    limit: Duration,
+) -> Result<
+    impl Service<Request<Repeatable>, Response = Response<Body>, Error = Failed, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static,
+    Unbuilt,
+> {
     let breaker = CircuitBreakerLayer::builder()
         .sliding_window_size(CALLS_SEEN)
         .minimum_number_of_calls(CALLS_NEEDED)
@@ -66,44 +78,46 @@ fn node(channel: Channel, limit: Duration) -> Result<Node, Unbuilt> {
     let limited = ServiceBuilder::new()
         .layer(limiter)
         .service(channel.map_request(released));
-    Ok(BoxCloneService::new(breaker.layer_fn(limited)))
+    Ok(breaker.layer_fn(limited))
 }
 
 /// One node after the other. tower-resilience chooses among alternatives by weight, not in turn, so this is by hand.
-struct RoundRobin {
-    nodes: Vec<Node>,
-    next: std::sync::Arc<std::sync::atomic::AtomicUsize>,
+///
+/// Retry clones it for each call, which is no more than counting references.
+struct RoundRobin<N> {
+    nodes: Arc<[N]>,
+    next: Arc<AtomicUsize>,
 }
 
-impl RoundRobin {
-    fn over(nodes: Vec<Node>) -> Self {
-        let next = std::sync::Arc::default();
+impl<N> RoundRobin<N> {
+    fn over(nodes: Arc<[N]>) -> Self {
+        let next = Arc::default();
         Self { nodes, next }
     }
 }
 
-impl Clone for RoundRobin {
+impl<N> Clone for RoundRobin<N> {
     fn clone(&self) -> Self {
         Self {
-            nodes: self.nodes.clone(),
-            next: std::sync::Arc::clone(&self.next),
+            nodes: Arc::clone(&self.nodes),
+            next: Arc::clone(&self.next),
         }
     }
 }
 
-impl Service<Request<Repeatable>> for RoundRobin {
-    type Response = Response<Body>;
-    type Error = Failed;
-    type Future = BoxFuture<'static, Result<Response<Body>, Failed>>;
+impl<N: Service<Request<Repeatable>> + Clone> Service<Request<Repeatable>> for RoundRobin<N> {
+    type Response = N::Response;
+    type Error = N::Error;
+    type Future = Oneshot<N, Request<Repeatable>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failed>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), N::Error>> {
         // Which node is known in `call`; it is readied there.
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Repeatable>) -> Self::Future {
-        let next = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
         let node = self.nodes[next % self.nodes.len()].clone();
-        Box::pin(node.oneshot(request))
+        node.oneshot(request)
     }
 }
