@@ -78,6 +78,12 @@ const UNCOUNTED: &[&str] = &[
 const MANIFEST: &str = "crates/bench/Cargo.toml";
 const TARGET: &str = "crates/bench/target";
 
+/// An explicit target directory wins over `CARGO_TARGET_DIR`, which may be set for the main workspace.
+const PLACE: [&str; 4] = ["--manifest-path", MANIFEST, "--target-dir", TARGET];
+
+/// The feature of what talks to servers.
+const WIRE: &str = "wire";
+
 /// Runs the program that the first argument names with the other arguments.
 ///
 /// # Errors
@@ -99,6 +105,13 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<(), Sto
             .args(arguments)
             .env(OUT, out),
     )
+}
+
+/// Tests the programs, and what they share.
+pub(crate) fn tests(workspace: &Workspace) -> Command {
+    let mut command = workspace.cargo(["test"]);
+    command.args(PLACE).args(["--features", WIRE]);
+    command
 }
 
 /// The program that `name` starts.
@@ -127,12 +140,10 @@ fn out_folder(workspace: &Workspace) -> Result<PathBuf, Stopped> {
 }
 
 fn cargo(workspace: &Workspace, verb: &str, name: &str) -> Command {
-    // An explicit target directory wins over CARGO_TARGET_DIR, which may be set for the main workspace.
-    let place = ["--manifest-path", MANIFEST, "--target-dir", TARGET];
     let mut command = workspace.cargo([verb, "--release"]);
-    command.args(place).args(["--bin", name]);
+    command.args(PLACE).args(["--bin", name]);
     if WIRED.contains(&name) || name == NODE {
-        command.args(["--features", "wire"]);
+        command.args(["--features", WIRE]);
     }
     if name == COLLECTOR {
         command.args(["--features", COLLECTOR]);
@@ -191,6 +202,14 @@ mod tests {
             spoken(&command),
             "TOWER_MICRO_BENCH_OUT=/out cargo run --release --manifest-path crates/bench/Cargo.toml \
              --target-dir crates/bench/target --bin load --features wire -- --seconds 3"
+        );
+    }
+
+    #[test]
+    fn all_of_the_bench_workspace_is_tested_but_what_sends_spans() {
+        assert_eq!(
+            spoken(&tests(&Workspace::pretended())),
+            "cargo test --manifest-path crates/bench/Cargo.toml --target-dir crates/bench/target --features wire"
         );
     }
 

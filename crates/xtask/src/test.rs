@@ -1,11 +1,13 @@
 //! `cargo xtask test`: what the tests need, then all the tests.
 //!
 //! Plain `cargo test`, so that the examples in the documentation run too and nothing has to be installed first. Then the integration
-//! tests once more with every call traced, each span sent by OTLP, and what was received held against what a trace must be.
+//! tests once more with every call traced, each span sent by OTLP, and what was received held against what a trace must be. Last the
+//! tests of the benchmarks, whose workspace is their own.
 
 use std::{fs, io::ErrorKind, path::Path, process::Command};
 
 use crate::{
+    bench,
     need::{NEEDS, prepare},
     process::run as start,
     stopped::Stopped,
@@ -29,6 +31,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<(), Sto
     start(&mut command(workspace, arguments))?;
     if arguments.is_empty() {
         trace(workspace)?;
+        start(&mut bench::tests(workspace))?;
     }
     Ok(())
 }
