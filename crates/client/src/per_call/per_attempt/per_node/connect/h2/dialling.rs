@@ -72,10 +72,10 @@ impl Dialling {
         Some(WeakDialling(Arc::downgrade(waiters)))
     }
 
-    /// Somebody who waits for it, if it is the `number`th.
-    pub(super) fn waiters_at(&self, number: u64) -> Option<&Arc<Waiters>> {
+    /// Whether it is the `number`th.
+    pub(super) fn is_at(&self, number: u64) -> bool {
         let waiters = self.waiters.as_ref();
-        waiters.filter(|waiters| waiters.number == number)
+        waiters.is_some_and(|waiters| waiters.number == number)
     }
 
     #[cfg(test)]

@@ -3,7 +3,6 @@
 use std::{
     fmt,
     future::Future,
-    mem,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
@@ -14,11 +13,12 @@ use futures_util::FutureExt;
 use tokio::time::Instant;
 use tower_micro_call::{BoxFuture, Error};
 use tower_micro_registry::Node;
+use tower_micro_selector::TaskGuard;
 
 use super::{
     super::State,
     H2, backoff,
-    dialling::{Dialled, Dialling, Waiters, WeakDialling},
+    dialling::{Dialled, Dialling, WeakDialling},
     failure::{self, Failure},
     home::Home,
     link::Link,
@@ -27,7 +27,7 @@ use super::{
     queue::Queue,
     room::Room,
 };
-use crate::panic::words_of;
+use crate::{panic::words_of, task};
 
 pub(super) struct Slot {
     connect: H2,
@@ -52,8 +52,8 @@ struct Dials {
     last: Option<(Arc<Failure>, Instant)>,
     /// Whether the last one took longer than all its callers had, however little that was.
     given_up: bool,
-    /// Waits for the current one, whose callers may all have less time than it takes.
-    kept: Option<Arc<Waiters>>,
+    /// A task that waits for the current one, whose callers may all have less time than it takes.
+    kept: Option<TaskGuard>,
 }
 
 impl Slot {
@@ -143,6 +143,7 @@ impl Slot {
         // The last who waited for the one before is on its way to say that it is given up.
         dials.given_up |= dials.current.is_some();
         dials.current = dialling.downgrade();
+        dials.kept = None;
         if dials.given_up {
             dials.keep(&dialling);
         }
@@ -170,12 +171,11 @@ impl Slot {
     fn connected(&self, link: &Arc<Link>) {
         self.link.store(Some(Arc::clone(link)));
         let mut dials = self.dials();
-        let begun = dials.begun;
-        let before = mem::take(&mut *dials);
-        dials.begun = begun;
-        // Whoever waits is let go of without the lock, which the last of them takes.
+        *dials = Dials {
+            begun: dials.begun,
+            ..Dials::default()
+        };
         drop(dials);
-        drop(before);
         self.queue.serve();
     }
 
@@ -189,13 +189,11 @@ impl Slot {
         let Some(mut dials) = self.dials_at(number) else {
             return;
         };
-        let kept = dials.kept.take();
         dials.current = None;
+        dials.kept = None;
         if let Some(failure) = failure {
             dials.fail(failure);
         }
-        drop(dials);
-        drop(kept);
     }
 
     /// Nobody waits for the dial any longer. Only if they have waited for a while it is held against the node.
@@ -204,6 +202,7 @@ impl Slot {
             return;
         };
         dials.current = None;
+        dials.kept = None;
         if waited > backoff::PATIENCE {
             dials.fail(&Arc::new(Failure::Abandoned(waited)));
         }
@@ -248,10 +247,10 @@ impl Dials {
         self.current.as_ref().and_then(WeakDialling::upgrade)
     }
 
-    /// Lets `dialling` go on, if it is the current one.
+    /// Lets `dialling` go on, if it is the current one, until its runtime ends. The caller holds it: the last who waits takes the lock.
     fn keep(&mut self, dialling: &Dialling) {
-        if self.kept.is_none() && self.current.is_some() {
-            self.kept = dialling.waiters_at(self.begun).cloned();
+        if self.kept.is_none() && self.current.is_some() && dialling.is_at(self.begun) {
+            self.kept = task::spawn(Box::pin(dialling.clone().map(drop))).ok();
         }
     }
 
@@ -363,6 +362,24 @@ mod tests {
         let next: Option<Dialling> = next.lock().unwrap().take();
         let is_under_way = slot.dial(None).unwrap();
         assert!(is_under_way.is(&next.unwrap()));
+    }
+
+    #[test]
+    fn a_dial_that_goes_on_by_itself_ends_with_its_runtime() {
+        let runtime = || {
+            let mut runtime = runtime::Builder::new_current_thread();
+            runtime.enable_time().build().unwrap()
+        };
+        let slot = slot();
+        let first = runtime();
+        first.block_on(async {
+            let dialling = slot.dial(None).unwrap();
+            slot.keep(&dialling);
+        });
+        assert_eq!(slot.state(), State::Waiting);
+        drop(first);
+        assert_eq!(slot.state(), State::Closed);
+        runtime().block_on(async { assert!(slot.dial(None).is_ok()) });
     }
 
     /// Looks at `slot` while its only dial is dropped, which has been waited for so long.
