@@ -86,14 +86,13 @@ impl<S> AttemptTimeout<S> {
     /// Notes the time of this attempt for those inside.
     fn settle<B: 'static>(&self, request: &mut Request<B>) -> Option<Limit> {
         let Some(notes) = Notes::get_mut(request) else {
-            return self
-                .default
-                .map(|timeout| Limit::new(timeout, Dialect::Grpc));
+            let limit = |timeout| Limit::new(timeout, Instant::now(), Dialect::Grpc);
+            return self.default.map(limit);
         };
         notes.common().come_inside(notes.attempt().number);
         let timeout = of(notes).or(self.default);
         notes.set_attempt_timeout(timeout);
-        timeout.map(|timeout| Limit::new(timeout, notes.dialect()))
+        timeout.map(|timeout| Limit::new(timeout, notes.now(), notes.dialect()))
     }
 }
 
@@ -114,12 +113,24 @@ fn share(notes: &Notes, options: &CallOptions) -> Option<Duration> {
 #[derive(Clone, Copy, Debug)]
 struct Limit {
     timeout: Duration,
+    /// When the node can have begun to count it, at the earliest. The timer here is armed later, when there is something to wait for.
+    began: Instant,
     dialect: Dialect,
 }
 
 impl Limit {
-    const fn new(timeout: Duration, dialect: Dialect) -> Self {
-        Self { timeout, dialect }
+    const fn new(timeout: Duration, began: Instant, dialect: Dialect) -> Self {
+        Self {
+            timeout,
+            began,
+            dialect,
+        }
+    }
+
+    /// Whether it may be over for the node.
+    fn is_over(&self) -> bool {
+        let end = self.began.checked_add(self.timeout);
+        end.is_some_and(|end| end <= Instant::now())
     }
 
     fn error(self) -> Error {
@@ -174,11 +185,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if let Poll::Ready(answer) = this.attempt.poll(cx) {
-            return Poll::Ready(answer.map_err(|error| {
-                let expiry = this.expiry.as_ref().as_pin_ref();
-                let expiry = expiry.map(|expiry| expiry.instant());
-                ended(error.into(), *this.limit, expiry)
-            }));
+            return Poll::Ready(answer.map_err(|error| ended(error.into(), *this.limit)));
         }
         let Some(limit) = *this.limit else {
             return Poll::Pending;
@@ -193,12 +200,48 @@ where
 
 /// The node knows how long it has, and may say that it gave up before a timer of ours fires: that is the same end, told twice.
 #[cold]
-fn ended(error: Error, limit: Option<Limit>, expiry: Option<Instant>) -> Error {
+fn ended(error: Error, limit: Option<Limit>) -> Error {
     let timed_out = error.kind() == Kind::Status && error.code() == Code::DeadlineExceeded;
     let gave_up = timed_out || error.is_cancelled_by_node();
-    let is_over = gave_up && expiry.is_some_and(|expiry| expiry <= Instant::now());
-    match limit.filter(|_| is_over) {
+    match limit.filter(|limit| gave_up && limit.is_over()) {
         Some(limit) => limit.error(),
         None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use http::Response;
+    use tokio::time::advance;
+    use tonic::Status;
+    use tower::service_fn;
+    use tower_micro_call::{Body, ResponseBody};
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// How an attempt of a second ends that is not polled for so long, and whose node has given up by then.
+    async fn left_for(time: Duration) -> Error {
+        let gave_up = || Error::answered(Status::cancelled("Timeout expired"), Dialect::Grpc);
+        let node =
+            service_fn(move |_: Request<Body>| ready(Err::<Response<ResponseBody>, _>(gave_up())));
+        let mut request = Request::new(Body::default());
+        Notes::of_mut(&mut request).set_now(Instant::now());
+        let attempt = AttemptTimeoutLayer::after(SECOND).layer(node).call(request);
+        advance(time).await;
+        attempt.await.unwrap_err()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_gives_up_while_no_timer_runs_has_had_its_time() {
+        assert_eq!(left_for(SECOND).await.kind(), Kind::AttemptTimeout);
+        let before = left_for(SECOND / 2).await;
+        assert_eq!(
+            (before.kind(), before.code()),
+            (Kind::Status, Code::Cancelled)
+        );
     }
 }
