@@ -25,7 +25,7 @@ pub(super) type Dialled = Result<Arc<Link>, Arc<Failure>>;
 #[derive(Clone)]
 pub(super) struct Dialling {
     end: Shared<BoxFuture<Dialled>>,
-    /// Of one that had an end from the beginning, nobody knows.
+    /// `None` of one that had ended before anybody waited.
     waiters: Option<Arc<Waiters>>,
 }
 
