@@ -8,8 +8,9 @@
 //! - **Anti-entropy.** Registries lose events. Every [`CacheOptions::resync`] the cache opens a second watch
 //!   beside the first, takes its set, and goes on with it; the reader hears of it only if something differs.
 //! - **Doubt.** A set without a node that follows one with nodes is read a second time before it is passed on,
-//!   whether it came from a new watch, the first one of a reader that begins again included, or as a `Reset` within one. It is believed if it comes again within twice
-//!   [`CacheOptions::timeout`] and nothing changed in between; if nodes have come, it is doubted anew, and read again with backoff.
+//!   whether it came from a new watch, the first one of a reader that begins again included, or as a `Reset`
+//!   within one. It is believed if it comes again within twice [`CacheOptions::timeout`] and nothing changed in
+//!   between; if nodes have come, it is doubted anew, and read again with backoff.
 //!   Nodes that were deleted one by one are gone at once.
 //! - **Hanging.** A watch that has not given its first set within [`CacheOptions::timeout`] has failed.
 //!
